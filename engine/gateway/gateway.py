@@ -1,0 +1,255 @@
+"""The gateway: a client's call in, the client's reply out, over whichever upstream the config chooses.
+
+Life of a call   read (JSON, dialect) -> choose (alias, route, upstream) -> exchange -> write (dialect, headers).
+                 Every failure that has an `ErrorInfo` becomes a reply in the dialect's own shape; anything else is a
+                 bug and goes up to the server's edge.
+State            none of a call's; the model lists and the connections live as long as the gateway (R17, R18).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
+
+from engine.config import GatewayConfig, UpstreamConfig
+from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
+from engine.gateway.call import Caller, ClientCall, Progress, Record
+from engine.gateway.log import Printer
+from engine.gateway.models import ModelLists
+from engine.gateway.routing import Choice, Router, model_not_found
+from engine.gateway.runner import Send, run_exchange
+from engine.gateway.scrubbing import Scrubber
+from engine.gateway.strict_json import parse_client_json
+from engine.gateway.targets import configured_secrets, make_target
+from engine.gateway.upstream import HttpUpstream
+from engine.translate.client import read_client, write_error, write_reply
+from engine.translate.exchange import chat_exchange, models_exchange
+from engine.translate.plan import Codec, DialectPlan, EndpointPlan
+from engine.translate.wire import ClientReply, Context, UpstreamReply, UpstreamRequest
+from engine.types import Json, JsonObject
+
+GENERATION_CHARS: Final = 12
+REPORTED: Final = (RequestError, UpstreamError, TranslationError)
+"""The failures that a client is told of, each with its `info`."""
+
+
+class Sender(Protocol):
+    """The seam to an upstream: send, close, stats."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """Make one call."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+    def stats(self) -> JsonObject:
+        """Counters."""
+        ...
+
+
+class Plans(Protocol):
+    """What the gateway needs of a catalog."""
+
+    @property
+    def endpoints(self) -> Mapping[str, EndpointPlan]:
+        """Compiled endpoints by id."""
+        ...
+
+    @property
+    def dialects(self) -> Mapping[str, DialectPlan]:
+        """Compiled dialects by id."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The hash of everything that was loaded."""
+        ...
+
+
+SenderFactory = Callable[[UpstreamConfig, GatewayConfig], Sender]
+Serve = Callable[[ClientCall, Progress], Awaitable[ClientReply]]
+
+
+class Gateway:
+    """One config and one catalog, ready to serve. `config` must have been bound to the catalog's endpoints.
+
+    Make it inside the event loop that will use it; `close` when the last request is done.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, catalog: Plans, codec: Codec, make_sender: SenderFactory = HttpUpstream
+    ) -> None:
+        self.config = config
+        self.catalog = catalog
+        self.codec = codec
+        self.scrubber = Scrubber(configured_secrets(config.upstreams))
+        self.printer = Printer(config.log.print, self.scrubber)
+        self.router = Router(config)
+        self.models = ModelLists(config, self.router, self._fetch_models)
+        self._senders = {name: make_sender(upstream, config) for name, upstream in config.upstreams.items()}
+        self._options = {dialect.id: _defaults(dialect) for dialect in catalog.dialects.values()}
+        self._serve: Mapping[str, Serve] = {
+            "chat": self._serve_chat,
+            "models": self._serve_models,
+            "model": self._serve_model,
+            "answer": self._serve_answer,
+        }
+
+    async def answer(self, call: ClientCall, record: Record) -> ClientReply:
+        """Serve one call and fill in its record. Never raises for a failure that has an `ErrorInfo`."""
+        progress = Progress(record)
+        record.generation = self.catalog.digest[:GENERATION_CHARS]
+        try:
+            reply = await self._serve[call.operation.kind](call, progress)
+        except REPORTED as failure:
+            record.code = failure.info.code or failure.info.type
+            record.detail = failure.detail
+            reply = self.error_reply(call.dialect, failure.info, progress.request)
+        record.status = reply.status
+        record.losses = progress.losses.header()
+        return self._with_headers(reply, record)
+
+    def error_reply(
+        self, dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None = None
+    ) -> ClientReply:
+        """An error in the dialect's shape; the plain shape when there is no dialect or it cannot say it."""
+        try:
+            return write_error(dialect, info, request, self.codec)
+        except EngineError:
+            return write_error(None, info, request, self.codec)
+
+    async def close(self) -> None:
+        """Close the connections of all upstreams."""
+        for sender in self._senders.values():
+            await sender.close()
+
+    def stats(self) -> JsonObject:
+        """Counters per upstream."""
+        return {name: sender.stats() for name, sender in self._senders.items()}
+
+    async def _serve_chat(self, call: ClientCall, progress: Progress) -> ClientReply:
+        request = self._read(call, progress)
+        self._check_counts(request)
+        asked = request["model"]
+        progress.record.model = asked[:200]
+        choice = self._choose(call, asked, request)
+        upstream = self.config.upstreams[choice.upstream]
+        known = self.models.known(upstream, call.caller)
+        target = make_target(
+            upstream,
+            self.catalog.endpoints[upstream.endpoint],
+            call.caller,
+            None if known is None else tuple(model["id"] for model in known),
+        )
+        progress.record.upstream, progress.record.endpoint = upstream.name, upstream.endpoint
+        context = _context(call.request_id)
+        listed = next((model for model in known or () if model["id"] == choice.sent_name), None)
+        model: JsonObject = {"id": choice.model_id, "name": choice.sent_name, "meta": (listed or {}).get("meta")}
+        exchange = chat_exchange(target, request, model, context, progress.losses, self.codec)
+        out = await run_exchange(exchange, self._sender(upstream.name, call.request_id, progress.record))
+        progress.record.usage, progress.record.cost = out.get("usage"), out.get("cost")
+        return self._write(call, {"req": request, "out": out}, context)
+
+    async def _serve_models(self, call: ClientCall, progress: Progress) -> ClientReply:
+        models = await self.models.union(call.caller, self._wanted(call))
+        return self._write(call, {"models": models}, _context(call.request_id))
+
+    async def _serve_model(self, call: ClientCall, progress: Progress) -> ClientReply:
+        asked = call.http.params.get("id", "")
+        models = {model["id"]: model for model in await self.models.union(call.caller, self._wanted(call))}
+        progress.record.model = asked[:200]
+        if asked not in models:
+            raise model_not_found(asked, models)
+        return self._write(call, {"model": models[asked]}, _context(call.request_id))
+
+    async def _serve_answer(self, call: ClientCall, progress: Progress) -> ClientReply:
+        request = self._read(call, progress) if call.operation.request is not None else None
+        return self._write(call, {"req": request}, _context(call.request_id))
+
+    def _read(self, call: ClientCall, progress: Progress) -> JsonObject:
+        body: Json = parse_client_json(call.body, depth=self.config.limits.json_depth)
+        options = self._options[call.dialect.id]
+        progress.request = read_client(call.dialect, call.operation, body, call.http, options, progress.losses)
+        return progress.request
+
+    def _check_counts(self, request: JsonObject) -> None:
+        tools = request.get("tools") or ()
+        if len(tools) > self.config.limits.tools:
+            message = f"Too many tools: {len(tools)}, at most {self.config.limits.tools} are allowed."
+            raise RequestError(ErrorInfo("invalid_request", message, code="array_above_max_length", param="tools"))
+
+    def _choose(self, call: ClientCall, asked: str, request: JsonObject) -> Choice:
+        wanted = self._wanted(call)
+        scope = {
+            "req": request,
+            "client": {"name": call.caller.name},
+            "http": {"headers": dict(call.http.headers)},
+        }
+        return self.router.choose(asked, scope, wanted[0] if wanted else None)
+
+    def _wanted(self, call: ClientCall) -> list[str] | None:
+        """The upstream that the caller names, when it may; None when it names none."""
+        if call.wanted_upstream is None:
+            return None
+        if not call.caller.choose:
+            message = "This key may not choose the upstream (its config entry lacks `choose: true`)."
+            raise RequestError(ErrorInfo("permission", message, code="upstream_choice_denied", retryable=False))
+        return [self.router.choose("", {}, call.wanted_upstream).upstream]
+
+    async def _fetch_models(self, upstream: UpstreamConfig, caller: Caller) -> list[JsonObject]:
+        plan = self.catalog.endpoints[upstream.endpoint]
+        target = make_target(upstream, plan, caller, None)
+        context = _context("req_models")
+        exchange = models_exchange(target, context, self.codec)
+        return await run_exchange(exchange, self._sender(upstream.name, context.request_id, Record(context.request_id)))
+
+    def _sender(self, upstream: str, request_id: str, record: Record) -> Send:
+        """The upstream's `send`, with what it does written into the record and, if asked, printed."""
+        sender = self._senders[upstream]
+
+        async def send(request: UpstreamRequest) -> UpstreamReply:
+            self._print_request(request_id, request)
+            record.calls += 1
+            begun = time.perf_counter()
+            try:
+                reply = await sender.send(request)
+            finally:
+                record.upstream_ms += (time.perf_counter() - begun) * 1000
+            record.upstream_status = reply.status
+            self.printer.show("upstream_reply", request_id, f"{reply.status}", reply.headers.items(), reply.body)
+            return reply
+
+        return send
+
+    def _print_request(self, request_id: str, request: UpstreamRequest) -> None:
+        if not self.printer.wants("upstream_request"):
+            return
+        query = "&".join(f"{name}={value}" for name, value in request.query)
+        head = f"{request.method} {request.url}{'?' if query else ''}{query}"
+        self.printer.show("upstream_request", request_id, head, request.headers, request.body)
+
+    def _write(self, call: ClientCall, scope: JsonObject, context: Context) -> ClientReply:
+        full = {**scope, "ctx": context.as_json(), "opt": self._options[call.dialect.id]}
+        return write_reply(call.dialect, call.operation, full, self.codec)
+
+    def _with_headers(self, reply: ClientReply, record: Record) -> ClientReply:
+        told = {
+            "x-engine-upstream": record.upstream,
+            "x-engine-endpoint": record.endpoint,
+            "x-engine-generation": record.generation,
+            "x-engine-losses": record.losses,
+        }
+        shown = {name: value for name, value in told.items() if value} if self.config.expose_headers else {}
+        headers = {**reply.headers, "x-request-id": record.request_id, **shown}
+        return ClientReply(reply.status, headers, reply.body)
+
+
+def _context(request_id: str) -> Context:
+    return Context(request_id=request_id, now=int(time.time()))
+
+
+def _defaults(dialect: DialectPlan) -> JsonObject:
+    return {name: option.default for name, option in dialect.options.items()}

@@ -1,0 +1,63 @@
+"""Upstreams made concrete for one call: the compiled endpoint with its options, origins and secrets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from engine.config import SecretSource, UpstreamConfig
+from engine.errors import ErrorInfo, RequestError
+from engine.gateway.call import Caller
+from engine.translate.plan import EndpointPlan
+from engine.translate.wire import Target
+from engine.types import Json, Secret
+
+
+def uses_caller_key(upstream: UpstreamConfig) -> bool:
+    """Whether any secret of the upstream is the caller's own credential."""
+    return any(source.client is not None for source in upstream.secrets.values())
+
+
+def make_target(
+    upstream: UpstreamConfig, plan: EndpointPlan, caller: Caller, known_models: tuple[str, ...] | None
+) -> Target:
+    """The target of a call. Raises RequestError (401) when the caller's key is needed and there is none."""
+    return Target(
+        name=upstream.name,
+        plan=plan,
+        base_url=upstream.url,
+        hosts=upstream.hosts,
+        options=upstream.options,
+        secrets={name: _secret(source, caller) for name, source in upstream.secrets.items()},
+        caller_key=uses_caller_key(upstream),
+        known_models=known_models,
+    )
+
+
+def _secret(source: SecretSource, caller: Caller) -> Json:
+    if source.client is None:
+        return dict(source.parsed) if source.parsed is not None else source.value
+    if caller.credential is None:
+        info = ErrorInfo(
+            "authentication",
+            "No API key was sent. Send yours as 'Authorization: Bearer …' or 'x-api-key'.",
+            code="invalid_api_key",
+            retryable=False,
+        )
+        raise RequestError(info)
+    return caller.credential
+
+
+def key_hash(upstream: UpstreamConfig, caller: Caller) -> str:
+    """What separates one caller's cached answers from another's: the whole hash of the key, never a part (R17)."""
+    if not uses_caller_key(upstream) or caller.credential is None:
+        return ""
+    return hashlib.sha256(caller.credential.reveal().encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def configured_secrets(upstreams: Mapping[str, UpstreamConfig]) -> list[str]:
+    """The values of all secrets known at load, for the scrubber."""
+    sources = [source for upstream in upstreams.values() for source in upstream.secrets.values()]
+    found: list[Secret] = [source.value for source in sources if source.value is not None]
+    found += [member for source in sources if source.parsed is not None for member in source.parsed.values()]
+    return [secret.reveal() for secret in found]

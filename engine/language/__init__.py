@@ -1,0 +1,1 @@
+"""What a mapping may say: reading, checking and compiling YAML into plans."""

@@ -1,0 +1,354 @@
+"""Inline tests: the golden cases that stand beside each mapping (LANGUAGE 3.6, DECISIONS 2.3).
+
+A case says what is `given` and what to `expect`; the comparison is exact, but for `{$any: kind}` matchers. Time, ids
+and secrets are fixed. A child runs its parents' cases on its own plan for every part whose merged tree is unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.errors import EngineError, ErrorInfo
+from engine.language.inherit import Resolved
+from engine.language.problems import Mark, Problems, did_you_mean
+from engine.language.reader import MappingNode, Node, to_json
+from engine.translate.client import read_client, write_error, write_reply
+from engine.translate.exchange import build_call, build_chat_request, read_reply, request_scope
+from engine.translate.losses import Losses
+from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan, SecretSpec
+from engine.translate.prepare import prepare
+from engine.translate.wire import Context, HttpInput, Target, UpstreamReply, UpstreamRequest
+from engine.types import ABSENT, Json, JsonObject, Secret
+
+FIXED_NOW: Final = 1_700_000_000
+FIXED_ID: Final = "req_0123456789abcdef01234567"
+_REQUEST: Final[JsonObject] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "string": str,
+    "number": (int, float),
+    "integer": int,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+    "any": object,
+}
+ENDPOINT_GIVEN: Final = ("request", "reply", "models_reply", "options", "models", "model", "stream")
+ENDPOINT_EXPECT: Final = ("body", "wire", "result", "models", "error", "losses")
+DIALECT_GIVEN: Final = ("client", "operation", "http", "options", "out", "req", "err", "models", "model")
+DIALECT_EXPECT: Final = ("request", "response", "error", "losses")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test of a mapping: where it is written and what it says."""
+
+    name: str
+    mapping: str
+    mark: Mark
+    node: MappingNode
+    given: JsonObject
+    expect: JsonObject
+    inherited: bool = False
+
+    def place(self, *path: str) -> Mark:
+        """The position of a part of the case, as near as it exists."""
+        node: Node = self.node
+        mark = self.mark
+        for step in path:
+            if not isinstance(node, MappingNode) or step not in node.entries:
+                break
+            entry = node.entries[step]
+            mark, node = entry.key.mark, entry.value
+        return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a case failed: the part of `expect`, and the differences as lines."""
+
+    case: Case
+    part: str
+    lines: tuple[str, ...]
+
+
+def json_codec() -> Codec:
+    """The codec of tests: the standard library, big numbers kept."""
+    return Codec(
+        loads=json.loads, dumps=lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    )
+
+
+def cases_of(resolved: Resolved) -> Iterator[Case]:
+    """The cases that hold for a mapping: its own, then its parents' where the parts they exercise are unchanged."""
+    own = resolved.document.section("tests")
+    seen: set[str] = set()
+    for case in _read(own, resolved.id, inherited=False):
+        seen.add(case.name)
+        yield case
+    for parent in resolved.lineage:
+        for case in _read(parent.document.section("tests"), resolved.id, inherited=True):
+            if case.name not in seen and _unchanged(case, resolved, parent):
+                seen.add(case.name)
+                yield case
+
+
+def _read(node: Node | None, mapping: str, *, inherited: bool) -> Iterator[Case]:
+    for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
+        value = entry.value
+        if not isinstance(value, MappingNode):
+            continue
+        given, expect = value.get("given"), value.get("expect")
+        if isinstance(given, MappingNode) and isinstance(expect, MappingNode):
+            yield Case(name, mapping, entry.key.mark, value, to_json(given), to_json(expect), inherited)
+
+
+_REQUEST_PARTS: Final = ("capabilities", "params", "refuse", "losses", "define", "options", "tools")
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "body": (*_REQUEST_PARTS, "request.body"),
+    "wire": (*_REQUEST_PARTS, "request", "base_url", "auth", "hosts"),
+    "losses": (*_REQUEST_PARTS, "request.body"),
+    "result": ("response", "errors", "define", "options"),
+    "models": ("models", "define", "options"),
+    "request": ("operations", "refuse", "losses", "define", "options"),
+    "response": ("operations", "errors", "define", "options"),
+}
+
+
+def _unchanged(case: Case, child: Resolved, parent: Resolved) -> bool:
+    parts: set[str] = set()
+    for key in case.expect:
+        if key == "error":
+            key = "result" if "reply" in case.given else "body"
+        parts.update(_PARTS.get(key, ()))
+    return all(_same_part(child, parent, part) for part in parts)
+
+
+_MAY_GROW: Final = frozenset({"define", "options", "hosts"})
+
+
+def _same_part(child: Resolved, parent: Resolved, path: str) -> bool:
+    """Whether a part is as the parent has it; where names are only looked up, more of them change nothing."""
+    mine, theirs = _part(child, path), _part(parent, path)
+    if path in _MAY_GROW and isinstance(mine, dict) and isinstance(theirs, dict):
+        return all(mine.get(key) == value for key, value in theirs.items())
+    return mine == theirs or (path in _MAY_GROW and theirs is None)
+
+
+def _part(resolved: Resolved, path: str) -> Json:
+    node: Node | None = resolved.root
+    for step in path.split("."):
+        node = node.get(step) if isinstance(node, MappingNode) else None
+    return None if node is None else to_json(node)
+
+
+def run_endpoint_case(plan: EndpointPlan, case: Case, problems: Problems) -> list[Failure]:
+    """Run one case of an endpoint. Unknown keys of the case are problems (E022); differences are failures."""
+    if not _check_keys(case, ENDPOINT_GIVEN, ENDPOINT_EXPECT, problems):
+        return []
+    losses = Losses()
+    outcome = _attempt(lambda: _endpoint_outcome(plan, case, losses))
+    outcome["losses"] = losses.as_json()
+    return compare(case, outcome)
+
+
+def run_dialect_case(plan: DialectPlan, case: Case, problems: Problems) -> list[Failure]:
+    """Run one case of a dialect."""
+    if not _check_keys(case, DIALECT_GIVEN, DIALECT_EXPECT, problems):
+        return []
+    losses = Losses()
+    outcome = _attempt(lambda: _dialect_outcome(plan, case, losses))
+    outcome["losses"] = losses.as_json()
+    return compare(case, outcome)
+
+
+def _check_keys(case: Case, given: tuple[str, ...], expect: tuple[str, ...], problems: Problems) -> bool:
+    good = True
+    for part, keys, known in (("given", case.given, given), ("expect", case.expect, expect)):
+        for key in keys:
+            if key not in known:
+                good = False
+                problems.add(
+                    "E022", f"a test's {part!r} has no {key!r}", case.place(part, key), length=len(key),
+                    help=did_you_mean(key, known),
+                )  # fmt: skip
+    return good
+
+
+def _attempt(run: Callable[[], JsonObject]) -> JsonObject:
+    try:
+        return run()
+    except EngineError as error:
+        info = getattr(error, "info", None)
+        detail = getattr(error, "detail", "")
+        if not isinstance(info, ErrorInfo):
+            return {"error": {"message": str(error)}}
+        plain = {key: value for key, value in info.as_json().items() if value is not None}
+        return {"error": plain, "detail": detail}
+
+
+def target_for(plan: EndpointPlan, options: JsonObject, models: tuple[str, ...] | None = None) -> Target:
+    """An upstream as tests and the CLI see it: defaults, given options, and masked secrets."""
+    values = {name: spec.default for name, spec in plan.options.items()}
+    return Target(
+        name=plan.id,
+        plan=plan,
+        base_url=str(options.get("base_url") or plan.base_url),
+        hosts=plan.hosts,
+        options={**values, **options},
+        secrets={name: _placeholder(spec) for name, spec in plan.secrets.items()},
+        known_models=models,
+    )
+
+
+def _placeholder(spec: SecretSpec) -> Json:
+    return Secret("***")
+
+
+def _endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObject:
+    given, codec = case.given, json_codec()
+    listed = given.get("models")
+    target = target_for(plan, given.get("options") or {}, tuple(listed) if listed is not None else None)
+    request = given.get("request") or _REQUEST
+    model = {"id": request["model"], "name": request["model"], "meta": None, **(given.get("model") or {})}
+    context = Context(FIXED_ID, FIXED_NOW, bool(request.get("stream")))
+    outcome: JsonObject = {}
+    if "models_reply" in given and plan.models is not None:
+        scope: JsonObject = {"ctx": context.as_json(), "opt": target.options, "req": None, "model": None}
+        outcome["wire"] = wire_of(build_call(target, plan.models.call, scope, codec), codec)
+        outcome["models"] = read_reply(target, plan.models.list, scope, _reply_of(given["models_reply"], codec), codec)
+        return outcome
+    scope = request_scope(target, prepare(plan, request, model["id"], losses), model, context)
+    if "reply" in given:
+        outcome["result"] = _present(read_reply(target, plan.response, scope, _reply_of(given["reply"], codec), codec))
+    else:
+        wire = wire_of(build_chat_request(target, scope, losses, codec), codec)
+        outcome["wire"], outcome["body"] = wire, wire.get("body")
+    return outcome
+
+
+def _present(value: Json) -> Json:
+    return None if value is ABSENT else value
+
+
+def _reply_of(given: JsonObject, codec: Codec) -> UpstreamReply:
+    body = given.get("body")
+    data = body.encode() if isinstance(body, str) else b"" if body is None else codec.dumps(body)
+    headers = {str(name).lower(): str(value) for name, value in (given.get("headers") or {}).items()}
+    return UpstreamReply(given.get("status") or 200, headers, data)
+
+
+def wire_of(request: UpstreamRequest, codec: Codec) -> JsonObject:
+    """An upstream request as data: method, url, query, headers (secrets masked) and decoded body."""
+    wire: JsonObject = {"method": request.method, "url": request.url}
+    if request.query:
+        wire["query"] = {name: str(value) for name, value in request.query}
+    wire["headers"] = {name: str(value) for name, value in request.headers}
+    if request.body is not None:
+        is_json = wire["headers"].get("content-type") == "application/json"
+        wire["body"] = codec.loads(request.body) if is_json else request.body.decode()
+    return wire
+
+
+def _dialect_outcome(plan: DialectPlan, case: Case, losses: Losses) -> JsonObject:
+    given, codec = case.given, json_codec()
+    if "err" in given:
+        info = ErrorInfo(**{"message": "", **given["err"]})
+        return {"response": _response(write_error(plan, info, given.get("req"), codec), codec)}
+    operation = _operation(plan, given)
+    options = {name: spec.default for name, spec in plan.options.items()} | (given.get("options") or {})
+    http = HttpInput(**{"method": "POST", "path": "/", **(given.get("http") or {})})
+    if "client" in given:
+        return {"request": read_client(plan, operation, given["client"], http, options, losses)}
+    scope: JsonObject = {
+        "req": given.get("req") or _REQUEST,
+        "out": _whole_out(given.get("out") or {}),
+        "models": given.get("models"),
+        "model": given.get("model"),
+        "ctx": Context(FIXED_ID, FIXED_NOW).as_json(),
+        "opt": options,
+        "in": given.get("in"),
+    }
+    return {"response": _response(write_reply(plan, operation, scope, codec), codec)}
+
+
+def _whole_out(out: JsonObject) -> JsonObject:
+    """`out` with the keys of choice 0 on it, as the engine always gives it."""
+    choices = out.get("choices") or [{}]
+    return {**choices[0], **out}
+
+
+def _operation(plan: DialectPlan, given: JsonObject) -> OperationPlan:
+    name = given.get("operation")
+    if name is not None:
+        return plan.operations[name]
+    return next(each for each in plan.operations.values() if each.kind == "chat")
+
+
+def _response(reply: Any, codec: Codec) -> JsonObject:
+    return {"status": reply.status, "headers": dict(reply.headers), "body": codec.loads(reply.body)}
+
+
+# -- comparison
+
+
+def compare(case: Case, outcome: JsonObject) -> list[Failure]:
+    """Compare each part of `expect` with the outcome; `wire`, `response` and `error` may name only some keys."""
+    failures = []
+    for part, expected in case.expect.items():
+        if part not in outcome:
+            error = outcome.get("error")
+            what = f"failed instead: {_show(error)}  {outcome.get('detail', '')}" if error else "there is none"
+            failures.append(Failure(case, part, (f"{part}: {what}",)))
+            continue
+        got = outcome[part]
+        if part == "losses":
+            got = _named_only(expected, got)
+        if part in ("wire", "response", "error") and isinstance(expected, dict) and isinstance(got, dict):
+            got = {key: got[key] for key in got if key in expected}
+            if isinstance(expected.get("headers"), dict) and isinstance(got.get("headers"), dict):
+                got["headers"] = {key: got["headers"][key] for key in got["headers"] if key in expected["headers"]}
+        lines = tuple(differences(expected, got, part))
+        if lines:
+            failures.append(Failure(case, part, lines))
+    unexpected = "error" in outcome and "error" not in case.expect and not failures
+    if unexpected:
+        failures.append(Failure(case, "error", (f"failed: {_show(outcome['error'])}  {outcome.get('detail', '')}",)))
+    return failures
+
+
+def _named_only(expected: Json, got: list[JsonObject]) -> list[JsonObject]:
+    """Losses as far as the case names their keys: `stage` and `rule` may be left out."""
+    wanted = {key for loss in expected if isinstance(loss, dict) for key in loss} if isinstance(expected, list) else set()
+    return [{key: value for key, value in loss.items() if key in wanted} for loss in got]
+
+
+def differences(expected: Json, got: Json, path: str) -> Iterator[str]:
+    """Lines that say where two values differ; `{$any: kind}` takes any value of the kind."""
+    if isinstance(expected, dict) and set(expected) == {"$any"}:
+        if not isinstance(got, _KINDS.get(str(expected["$any"]), object)):
+            yield f"{path}: expected any {expected['$any']}, got {_show(got)}"
+    elif isinstance(expected, dict) and isinstance(got, dict):
+        for key in expected:
+            if key in got:
+                yield from differences(expected[key], got[key], f"{path}.{key}")
+            else:
+                yield f"{path}.{key}: expected {_show(expected[key])}, but it is missing"
+        for key in got:
+            if key not in expected:
+                yield f"{path}.{key}: not expected, got {_show(got[key])}"
+    elif isinstance(expected, list) and isinstance(got, list):
+        for index, pair in enumerate(zip(expected, got, strict=False)):
+            yield from differences(*pair, f"{path}[{index}]")
+        if len(expected) != len(got):
+            yield f"{path}: expected {len(expected)} items, got {len(got)}"
+    elif type(expected) is not type(got) or expected != got:
+        if not (isinstance(expected, int | float) and isinstance(got, int | float) and expected == got):
+            yield f"{path}: expected {_show(expected)}, got {_show(got)}"
+
+
+def _show(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -1,0 +1,159 @@
+"""The catalog: all mappings of a load, checked and compiled together (LANGUAGE 3.9).
+
+read -> resolve (`extends`, overlays) -> check -> compile. Problems of all files are gathered in one run; a mapping with
+an error has no plan, the others do. The catalog is immutable once it is loaded and carries a digest of its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from engine.errors import MappingError
+from engine.language import operators
+from engine.language.diagnostics import Mark, Problems, Sources, did_you_mean, render_text
+from engine.language.documents import Document, read_documents
+from engine.language.inherit import Resolved, Resolver
+from engine.language.kinds.auth import check_for_keys
+from engine.language.kinds.dialect import check_dialect, compile_dialect
+from engine.language.kinds.endpoint import check_endpoint, compile_endpoint
+from engine.language.reader import ScalarNode
+from engine.language.shipped import MAPPINGS, TEMPLATES
+from engine.translate.plan import DialectPlan, EndpointPlan
+
+__all__ = ["Catalog", "load_catalog", "read_catalog"]
+
+Plan = TypeVar("Plan")
+_REGISTERED: Final = operators.__all__
+_MAX_TEMPLATE_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every mapping of one load. `problems` holds what was found, warnings too; `sources` the text for showing it."""
+
+    folders: tuple[Path, ...]
+    resolved: Mapping[tuple[str, str], Resolved]
+    endpoints: Mapping[str, EndpointPlan]
+    dialects: Mapping[str, DialectPlan]
+    problems: Problems
+    sources: Sources
+    digest: str
+    documents: tuple[Document, ...] = field(default=())
+
+    def recompile_endpoint(self, identifier: str) -> EndpointPlan | None:
+        """Compile one endpoint again so that what it builds remembers its origins (`engine explain`)."""
+        resolved = self.resolved.get(("endpoint", identifier))
+        if resolved is None:
+            return None
+        return compile_endpoint(resolved, Problems(), template_loader(self.folders, Problems(), self.sources), trace=True)
+
+
+def load_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
+    """Load all mappings of `folders`, then the shipped ones. Raises MappingError with every problem there is."""
+    catalog = read_catalog(folders, shipped=shipped)
+    if catalog.problems.has_errors():
+        raise MappingError(catalog.problems.errors, render_text(catalog.problems.errors, catalog.sources))
+    return catalog
+
+
+def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
+    """The same, keeping the problems in the catalog instead of raising."""
+    problems, sources = Problems(), Sources()
+    places = list(folders)
+    if shipped and all(place.resolve() != MAPPINGS for place in places):
+        places.append(MAPPINGS)
+    documents = read_documents(places, problems, sources)
+    chosen: dict[tuple[str, str], Document] = {}
+    overlays = [document for document in documents if document.kind == "overlay"]
+    for document in documents:
+        if document.kind not in ("overlay", "gateway"):
+            chosen.setdefault((document.kind, document.id), document)
+    _check_overlays(overlays, chosen, problems)
+    for document in documents:
+        check_for_keys(document.root, problems)
+    resolver = Resolver(chosen, overlays, problems)
+    resolved = {key: found for key, each in chosen.items() if (found := resolver.resolve(each)) is not None}
+    endpoints: dict[str, EndpointPlan] = {}
+    dialects: dict[str, DialectPlan] = {}
+    for (kind, identifier), each in resolved.items():
+        if each.document.flag("abstract"):
+            continue
+        # Problems of its own: an error in a shared parent counts for each child, though it is shown once.
+        mine = Problems()
+        load_template = template_loader(tuple(places), mine, sources)
+        if kind == "endpoint" and check_endpoint(each, mine):
+            _keep(endpoints, identifier, compile_endpoint(each, mine, load_template))
+        elif kind == "dialect" and check_dialect(each, mine):
+            _keep(dialects, identifier, compile_dialect(each, mine, load_template))
+        problems.extend(mine)
+    plans: list[EndpointPlan | DialectPlan] = [*endpoints.values(), *dialects.values()]
+    digests = [f"{plan.id}={plan.digest}" for plan in plans]
+    digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:12]
+    return Catalog(
+        tuple(places), resolved, endpoints, dialects, problems, sources, digest, tuple(documents)
+    )
+
+
+def _keep(plans: dict[str, Plan], identifier: str, plan: Plan | None) -> None:
+    if plan is not None:
+        plans[identifier] = plan
+
+
+def _check_overlays(
+    overlays: list[Document], chosen: Mapping[tuple[str, str], Document], problems: Problems
+) -> None:
+    for overlay in overlays:
+        kind, _, identifier = overlay.id.partition(":")
+        if (kind, identifier) not in chosen:
+            node = overlay.root.entries["target"].value
+            assert isinstance(node, ScalarNode)
+            problems.add(
+                "E032", f"there is no {kind} {identifier!r} to change", node.mark, length=node.length,
+                help=did_you_mean(overlay.id, [f"{each}:{name}" for each, name in chosen]),
+            )  # fmt: skip
+
+
+def template_loader(folders: Sequence[Path], problems: Problems, sources: Sources) -> Callable[[str, Mark], str | None]:
+    """A function that finds `{file: name}`: in `templates/` beside the mapping's folder, then among the shipped ones.
+
+    Nothing outside those folders can be named (rule R23); each file is read once per load.
+    """
+    cache: dict[Path, str | None] = {}
+
+    def load(name: str, mark: Mark) -> str | None:
+        for root in _template_roots(mark.file, folders):
+            path = root / name
+            if _inside(path, root) and path.is_file():
+                if path not in cache:
+                    cache[path] = _read_text(path)
+                return cache[path]
+        known = sorted({str(path.relative_to(root)) for root in _template_roots(mark.file, folders) for path in root.rglob("*.j2")})
+        problems.add(
+            "E034", f"there is no template {name!r}", mark, length=len(name), help=did_you_mean(name, known)
+        )
+        return None
+
+    return load
+
+
+def _template_roots(file: str, folders: Sequence[Path]) -> list[Path]:
+    own = [folder for folder in folders if Path(file).is_relative_to(folder)]
+    roots = []
+    for folder in own:
+        base = folder if folder.is_dir() else folder.parent
+        roots += [base / "templates", base.parent / "templates"]
+    roots.append(Path(file).parent / "templates")
+    return [*dict.fromkeys(root for root in roots if root.is_dir()), TEMPLATES]
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _read_text(path: Path) -> str | None:
+    data = path.read_bytes()
+    return data.decode("utf-8", "replace") if len(data) <= _MAX_TEMPLATE_BYTES else None

@@ -1,0 +1,121 @@
+"""Compile `auth`: the one slot where secrets exist (R3). Its result keeps them opaque until the HTTP edge."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from engine.language.kinds.sections import literal_text
+from engine.language.problems import Problems
+from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
+from engine.language.static_types import Type
+from engine.language.tree import Compiled, Env, TreeCompiler, Usage
+from engine.translate.plan import SecretSpec
+from engine.types import ABSENT, Build, Json, JsonObject, Scope, Secret
+
+_KEY_LIKE: Final = re.compile(
+    r"(?:sk-|pk-|gsk_|xai-|AIza|ghp_|hf_|AKIA|eyJ)[A-Za-z0-9_\-.]{16,}|(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{40,}"
+)
+
+
+def compile_auth(
+    compiler: TreeCompiler,
+    node: Node | None,
+    names: Mapping[str, Type],
+    secrets: Mapping[str, SecretSpec],
+    secrets_node: Node | None,
+    trace: bool,
+) -> Build | None:
+    """Compile the section to a closure that gives `{"headers": {…}, "query": {…}}` with `Secret` values."""
+    usage = Usage()
+    env = Env(names, "auth", "request", usage, templates=False, auth=True)
+    build = None
+    if isinstance(node, MappingNode) and len(node.entries) == 1:
+        name, entry = next(iter(node.entries.items()))
+        make = _KINDS.get(name)
+        build = make(compiler, entry.value, env) if make is not None else None
+    _warn_unused(compiler.problems, secrets_node, usage)
+    return build
+
+
+def _warn_unused(problems: Problems, node: Node | None, usage: Usage) -> None:
+    read = {path[1] for path in usage.paths if path[0] == "secret" and len(path) > 1}
+    for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
+        if name not in read:
+            problems.add("W171", f"the secret {name!r} is never used in `auth`", entry.key.mark, length=len(name))
+
+
+def _bearer(compiler: TreeCompiler, node: Node, env: Env) -> Build:
+    value = compiler.tree(node, env)
+
+    def build(scope: Scope) -> JsonObject:
+        return {"headers": {"authorization": _secret(value, scope).prefixed("Bearer ")}}
+
+    return build
+
+
+def _basic(compiler: TreeCompiler, node: Node, env: Env) -> Build | None:
+    if not isinstance(node, MappingNode) or {"user", "password"} - set(node.entries):
+        return None
+    user = compiler.tree(node.entries["user"].value, env)
+    password = compiler.tree(node.entries["password"].value, env)
+
+    def build(scope: Scope) -> JsonObject:
+        pair = f"{_secret(user, scope).reveal()}:{_secret(password, scope).reveal()}"
+        return {"headers": {"authorization": Secret("Basic " + base64.b64encode(pair.encode()).decode())}}
+
+    return build
+
+
+def _in(place: str) -> Callable[[TreeCompiler, Node, Env], Build | None]:
+    def compile_place(compiler: TreeCompiler, node: Node, env: Env) -> Build | None:
+        if not isinstance(node, MappingNode):
+            return None
+        values = {name: compiler.tree(entry.value, env) for name, entry in node.entries.items()}
+
+        def build(scope: Scope) -> JsonObject:
+            return {place: {name: _secret(value, scope) for name, value in values.items()}}
+
+        return build
+
+    return compile_place
+
+
+def _none(compiler: TreeCompiler, node: Node, env: Env) -> Build:
+    return lambda scope: {}
+
+
+_KINDS: Final[Mapping[str, Callable[[TreeCompiler, Node, Env], Build | None]]] = {
+    "none": _none,
+    "bearer": _bearer,
+    "basic": _basic,
+    "header": _in("headers"),
+    "query": _in("query"),
+}
+
+
+def _secret(value: Compiled, scope: Scope) -> Secret:
+    made: Json = value.build(scope)
+    if isinstance(made, Secret):
+        return made
+    return Secret("" if made is ABSENT or made is None else str(made))
+
+
+def check_for_keys(node: Node, problems: Problems) -> None:
+    """E172 for literal text that has the form of a credential, anywhere in a mapping file (its tests excepted)."""
+    if isinstance(node, MappingNode):
+        for key, entry in node.entries.items():
+            if key != "tests":
+                check_for_keys(entry.value, problems)
+    elif isinstance(node, SequenceNode):
+        for item in node.items:
+            check_for_keys(item, problems)
+    elif isinstance(node, ScalarNode):
+        text = literal_text(node)
+        if text is not None and not text.startswith("=") and _KEY_LIKE.fullmatch(text.strip()):
+            problems.add(
+                "E172", "this looks like a key", node.mark, length=node.length,
+                help=("name it under `secrets:` as {env: NAME}, and replace the key: it is in the file's history",),
+            )  # fmt: skip

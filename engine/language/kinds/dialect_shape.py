@@ -1,0 +1,98 @@
+"""The structure of `dialect/1` (LANGUAGE 3.6, DECISIONS 2.5 and 2.6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.language.kinds.endpoint_shape import DEFINE, LOSSES, METHODS, NAME, OPTIONS, REFUSE, TESTS, common_fields
+from engine.language.shapes import Bool, Condition, Field, ListOf, MapOf, Number, Object, OneOf, Text, Tree
+
+OPERATION_KINDS: Final = ("chat", "models", "model", "answer")
+EVENTS: Final = (
+    "start", "text_start", "text", "text_stop", "reasoning_start", "reasoning", "reasoning_stop",
+    "tool_call_start", "tool_call_delta", "tool_call_done", "heartbeat", "finish", "usage", "end", "error",
+)  # fmt: skip
+
+_PATH: Final = Text(r"/\S*", "a path that begins with /")
+
+ROUTE: Final = Object(
+    {
+        "method": Field(Text(choices=METHODS), "The HTTP method.", default="POST"),
+        "path": Field(
+            OneOf((_PATH, ListOf(_PATH, 1))),
+            "The path, or several; `{x}` is one segment, `{x+}` takes slashes too.",
+            required=True,
+        ),
+    },
+    "route",
+)
+
+_RESPONSE: Final = Object(
+    {
+        "status": Field(Number(100, 599, whole=True), "The HTTP status.", default=200),
+        "headers": Field(MapOf(Tree("a value")), "More response headers; absent ones are left out."),
+        "body": Field(Tree("the answer"), "The answer: the tree is the JSON that is sent.", required=True),
+    },
+    "response",
+)
+
+_EVENT: Final = Object({"send": Field(Tree("a frame or a list of frames"), "What the client gets.", required=True)}, "an event")
+
+STREAM: Final = Object(
+    {
+        "framing": Field(Text(choices=("sse", "ndjson")), "How frames are written.", required=True),
+        "content_type": Field(Text(), "The content type, where it is not the framing's own."),
+        "blocks": Field(Text(choices=("serial", "parallel")), "Whether blocks may interleave.", default="parallel"),
+        "event": Field(Tree("an =expression over `data`"), "The SSE event name of each frame."),
+        "number": Field(
+            Object({"field": Field(Text(), "The key.", required=True), "from": Field(Number(whole=True), "The first.", default=0)}),
+            "Number the frames in a key.",
+        ),
+        "events": Field(
+            Object({name: Field(OneOf((_EVENT, Text(choices=("ignore",)))), f"On `{name}`.") for name in EVENTS}, "events"),
+            "What is sent for each event.",
+            required=True,
+        ),
+    },
+    "stream",
+)
+
+_OPERATION_FIELDS: Final = {
+    "route": Field(ROUTE, "Where it listens.", required=True),
+    "kind": Field(Text(choices=OPERATION_KINDS), "What it does.", default="chat"),
+    "request": Field(Tree("the canonical request"), "The canonical request, from `in`."),
+    "response": Field(_RESPONSE, "What the client gets.", required=True),
+    "stream": Field(STREAM, "What the client gets when it streams."),
+}
+
+OPERATION: Final = Object(_OPERATION_FIELDS, "an operation")
+
+ERROR_SHAPE: Final = Object(
+    {
+        "when": Field(Condition(), "A condition over `err`."),
+        "status": Field(Tree("the HTTP status"), "The HTTP status.", default="=err.status"),
+        "headers": Field(MapOf(Tree("a value")), "More headers."),
+        "body": Field(Tree("the error object"), "The error in the dialect's own shape.", required=True),
+    },
+    "an error shape",
+)
+
+DIALECT: Final = Object(
+    {
+        **common_fields("dialect"),
+        "abstract": Field(Bool(), "A parent that is never served."),
+        "extends": Field(Text(), "The dialect this one is made from."),
+        "wire": Field(Text(), "The wire format, shared with endpoints that speak it."),
+        "operations": Field(MapOf(OPERATION, NAME), "The routes by name."),
+        **{key: Field(each.shape, each.doc, default=each.default) for key, each in _OPERATION_FIELDS.items()},
+        "options": Field(OPTIONS, "Knobs that a gateway config may set."),
+        "refuse": Field(REFUSE, "Requests that are refused."),
+        "errors": Field(MapOf(ERROR_SHAPE, NAME), "Errors in the dialect's own shape; the last has no `when`.", required=True),
+        "losses": Field(LOSSES, "What the dialect loses by itself."),
+        "define": Field(DEFINE, "Fragments for `$use`."),
+        "tests": Field(TESTS, "Cases that `engine test` runs."),
+    },
+    "a dialect",
+    "An API that clients speak to us.",
+)
+

@@ -1,0 +1,167 @@
+"""Sections that several kinds of mapping share: options, refusals, losses, error rules, fragments, status matchers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from engine.language.operators.fail import RAISED, fail
+from engine.language.problems import Problems
+from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
+from engine.language.static_types import STRING
+from engine.language.tree import Env, Fragment, TemplateLoader, TreeCompiler
+from engine.translate.plan import ErrorRule, LossRule, OptionSpec, RefuseRule
+from engine.types import ABSENT, Json, JsonObject, Scope
+
+_PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "list": (list,),
+    "object": (dict,),
+}
+
+
+def option_fits(spec_type: str, value: Json) -> bool:
+    """Whether a value is of an option's declared type."""
+    if isinstance(value, bool) and spec_type != "boolean":
+        return False
+    return isinstance(value, _PYTHON_TYPES[spec_type])
+
+
+def read_options(node: Node | None, problems: Problems) -> dict[str, OptionSpec]:
+    """The options a mapping declares; a default of another type is E023."""
+    options: dict[str, OptionSpec] = {}
+    if not isinstance(node, MappingNode):
+        return options
+    for name, entry in node.entries.items():
+        spec = to_json(entry.value)
+        if not isinstance(spec, dict) or spec.get("type") not in _PYTHON_TYPES:
+            continue
+        default = spec.get("default")
+        if default is not None and not option_fits(spec["type"], default):
+            assert isinstance(entry.value, MappingNode)
+            place = entry.value.entries["default"].value.mark
+            problems.add("E023", f"the default of option {name!r} is not of type {spec['type']}", place)
+        options[name] = OptionSpec(
+            name, spec["type"], default, spec.get("doc") or "", tuple(spec.get("values") or ())
+        )
+    return options
+
+
+def make_compiler(root: MappingNode, problems: Problems, load_template: TemplateLoader) -> TreeCompiler:
+    """A tree compiler with the fragments of `define`."""
+    fragments: dict[str, Fragment] = {}
+    node = root.get("define")
+    for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
+        value = entry.value.get("value") if isinstance(entry.value, MappingNode) else None
+        if value is None:
+            continue
+        assert isinstance(entry.value, MappingNode)
+        arguments = entry.value.get("args")
+        names = tuple(to_json(arguments)) if isinstance(arguments, SequenceNode) else ()
+        fragments[name] = Fragment(name, names, value, entry.key.mark)
+    return TreeCompiler(problems, load_template, fragments)
+
+
+def warn_unused_fragments(compiler: TreeCompiler, own_file: str) -> None:
+    """W153 for fragments of this very file; an inherited one may serve a sister."""
+    for fragment in compiler.fragments.values():
+        if not fragment.used and fragment.mark.file == own_file:
+            compiler.problems.add(
+                "W153", f"the fragment {fragment.name!r} is never used", fragment.mark, length=len(fragment.name)
+            )
+
+
+def entries_of(node: Node | None) -> list[tuple[str, MappingNode]]:
+    """The named entries of a section whose values are maps; what is broken elsewhere is passed over here."""
+    if not isinstance(node, MappingNode):
+        return []
+    return [(name, entry.value) for name, entry in node.entries.items() if isinstance(entry.value, MappingNode)]
+
+
+def compile_refusals(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple[RefuseRule, ...]:
+    """`refuse:` rules, in order."""
+    rules = []
+    for name, rule in entries_of(node):
+        when, raised = rule.get("when"), rule.get("raise")
+        if when is None or raised is None:
+            continue
+        build = compiler.tree(raised, env, RAISED).build
+        rules.append(RefuseRule(name, compiler.condition(when, env), _raising(build, env, rule)))
+    return tuple(rules)
+
+
+def _raising(build: Callable[[Scope], Json], env: Env, rule: MappingNode) -> Callable[[Scope], Json]:
+    from_mark, side = rule.mark, env.side
+
+    def raise_it(scope: Scope) -> Json:
+        fail(build(scope), side, from_mark)
+
+    return raise_it
+
+
+def compile_losses(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple[LossRule, ...]:
+    """`losses:` rules, in order."""
+    rules = []
+    for name, rule in entries_of(node):
+        when, field = rule.get("when"), rule.get("field")
+        if when is not None and field is not None:
+            rules.append(LossRule(name, compiler.condition(when, env), compiler.tree(field, env, STRING).build))
+    return tuple(rules)
+
+
+def status_matcher(node: Node | None) -> Callable[[int], bool] | None:
+    """A test for an upstream status: a number, a class such as `4xx`, or a list of these; None matches all."""
+    if node is None:
+        return None
+    values = to_json(node)
+    wanted = values if isinstance(values, list) else [values]
+    exact = frozenset(value for value in wanted if isinstance(value, int))
+    classes = frozenset(int(value[0]) for value in wanted if isinstance(value, str) and value[:1].isdigit())
+    return lambda status: status in exact or status // 100 in classes
+
+
+def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple[ErrorRule, ...]:
+    """`errors:` rules, in order; a rule behind an unconditional one is E200."""
+    rules: list[ErrorRule] = []
+    catch_all: str | None = None
+    for name, rule in entries_of(node):
+        if catch_all is not None:
+            compiler.problems.add(
+                "E200", f"the rule {name!r} is never reached: {catch_all!r} before it takes everything", rule.mark
+            )
+        when, status, raised = rule.get("when"), rule.get("status"), rule.get("raise")
+        if raised is None:
+            continue
+        if when is None and status is None:
+            catch_all = name
+        rules.append(
+            ErrorRule(
+                name,
+                status_matcher(status),
+                compiler.condition(when, env) if when is not None else None,
+                _object_build(compiler.tree(raised, env, RAISED).build),
+            )
+        )
+    return tuple(rules)
+
+
+def _object_build(build: Callable[[Scope], Json]) -> Callable[[Scope], JsonObject]:
+    def made(scope: Scope) -> JsonObject:
+        value = build(scope)
+        return value if value is not ABSENT and isinstance(value, dict) else {}
+
+    return made
+
+
+def covers_failures(rules: tuple[ErrorRule, ...]) -> bool:
+    """Whether every status from 400 on meets some rule without a condition (E201)."""
+    plain = [rule for rule in rules if rule.when is None]
+    return all(any(rule.matches is None or rule.matches(status) for rule in plain) for status in (400, 418, 500, 599))
+
+
+def literal_text(node: Node | None) -> str | None:
+    """The value of a node that is literal text."""
+    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else None

@@ -1,0 +1,84 @@
+"""Operators that end in an error or in nothing: `$raise`, `$require`, `$literal`, `$omit`."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from engine.errors import ErrorInfo, RequestError, UpstreamError
+from engine.language.canonical import RAISE_KEYS
+from engine.language.problems import Mark
+from engine.language.reader import MappingNode, ScalarNode, to_json
+from engine.language.static_types import NULL, STRING, Type, object_of
+from engine.language.tree import Compiled, Env, TreeCompiler, absent, constant, operator
+from engine.types import ABSENT, Json, JsonObject, Scope
+
+RAISED: Type = object_of({}, dict(RAISE_KEYS))
+_DEFAULT_TYPE = {"request": "invalid_request", "reply": "upstream"}
+
+
+def fail(raised: Json, side: str, mark: Mark) -> NoReturn:
+    """Raise what a `$raise` built: the client's fault on a request path, the upstream's on a reply path."""
+    values: JsonObject = raised if isinstance(raised, dict) else {}
+    info = ErrorInfo(
+        values.get("type") or _DEFAULT_TYPE[side],
+        str(values.get("message") or "The request cannot be served."),
+        status=values.get("status") or 0,
+        code=values.get("code"),
+        param=values.get("param"),
+        details=values.get("details"),
+        retry_after_s=values.get("retry_after_s"),
+        retryable=values.get("retryable", False if side == "request" else None),
+    )
+    if side == "request":
+        raise RequestError(info, detail=f"raised at {mark}")
+    raise UpstreamError(info, detail=f"raised at {mark}")
+
+
+@operator("$raise", doc="An error instead of a value: 400 on a request path, 502 on a reply path, unless it says more.",
+          example="{$raise: {type: invalid_request, message: images are not supported}}")  # fmt: skip
+def compile_raise(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$raise`."""
+    mark = node.entries["$raise"].key.mark
+    info = compiler.tree(node.entries["$raise"].value, env, RAISED)
+    side = env.side
+
+    def build(scope: Scope) -> Json:
+        fail(info.build(scope), side, mark)
+
+    return Compiled(build, NULL, False, mark)
+
+
+@operator("$require", "message?", doc="A value that must be there, else an error that says what is missing.",
+          example='{$require: =res.choices[0].message.content, message: "no text in the reply"}')  # fmt: skip
+def compile_require(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$require`: `$first` with a `$raise` behind it (DECISIONS 2.7)."""
+    mark = node.entries["$require"].key.mark
+    value = compiler.tree(node.entries["$require"].value, env, expected)
+    entry = node.entries.get("message")
+    default = "A required value is missing." if env.side == "request" else "The upstream's answer lacks a required value."
+    message = compiler.tree(entry.value, env, STRING) if entry is not None else constant(default, mark)
+    side, code = env.side, None if env.side == "request" else "upstream_bad_response"
+
+    def build(scope: Scope) -> Json:
+        made = value.build(scope)
+        if made is ABSENT or made is None:
+            fail({"message": message.build(scope), "code": code}, side, mark)
+        return made
+
+    return Compiled(build, value.type.required(), False, mark)
+
+
+@operator("$literal", doc="A tree exactly as it is written: no expressions, no operators.",
+          example='{$literal: {"$schema": "=kept"}}')  # fmt: skip
+def compile_literal(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$literal`."""
+    return constant(to_json(node.entries["$literal"].value), node.entries["$literal"].key.mark)
+
+
+@operator("$omit", doc="Nothing: the key or item is left out.", example="{$omit: true}")
+def compile_omit(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$omit`."""
+    value = node.entries["$omit"].value
+    if not isinstance(value, ScalarNode) or value.value is not True:
+        return compiler.wrong_value(value, "$omit", "the literal true")
+    return absent(node.entries["$omit"].key.mark)

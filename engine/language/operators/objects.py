@@ -1,0 +1,167 @@
+"""Operators on objects and names: `$merge`, `$nonempty`, `$let`, `$use`."""
+
+from __future__ import annotations
+
+from engine.language.problems import Mark, did_you_mean
+from engine.language.reader import MappingNode, ScalarNode, SequenceNode
+from engine.language.static_types import ANY, OBJECT, Type
+from engine.language.tree import Compiled, Env, Fragment, TreeCompiler, broken, new_dict, operator
+from engine.types import ABSENT, Json, Scope
+
+
+@operator("$merge", doc="One object out of several; a later one wins; absent ones are skipped.",
+          example="{$merge: [{a: 1}, =req.extra]}")  # fmt: skip
+def compile_merge(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$merge`."""
+    mark = node.entries["$merge"].key.mark
+    value = node.entries["$merge"].value
+    if not isinstance(value, SequenceNode):
+        return compiler.wrong_value(value, "$merge", "a list of objects")
+    _warn_overlap(compiler, value)
+    entries = [compiler.tree(item, env, expected if expected is not None else OBJECT) for item in value.items]
+    make = new_dict(env)
+
+    def build(scope: Scope) -> Json:
+        made = make()
+        for entry in entries:
+            each = entry.build(scope)
+            if isinstance(each, dict):
+                made.update(each)
+        return made
+
+    return Compiled(build, OBJECT, False, mark)
+
+
+def _warn_overlap(compiler: TreeCompiler, value: SequenceNode) -> None:
+    seen: dict[str, Mark] = {}
+    for item in value.items:
+        if not isinstance(item, MappingNode):
+            continue
+        for key, entry in item.entries.items():
+            if key in seen and not key.startswith("$"):
+                compiler.problems.add(
+                    "W138", f"the key {key!r} is written twice; the later one wins", entry.key.mark, length=len(key)
+                )
+            seen[key] = entry.key.mark
+
+
+@operator("$nonempty", doc='A tree that counts as absent when it is "", [] or {}.',
+          example="{$nonempty: =list(req.stop)}")  # fmt: skip
+def compile_nonempty(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$nonempty`."""
+    mark = node.entries["$nonempty"].key.mark
+    inner = compiler.tree(node.entries["$nonempty"].value, env, expected)
+    make = inner.build
+
+    def build(scope: Scope) -> Json:
+        value = make(scope)
+        return ABSENT if isinstance(value, str | list | dict) and not value else value
+
+    return Compiled(build, inner.type, True, mark)
+
+
+@operator("$let", "in", doc="Names for values, visible in `in` and in the values that follow.",
+          example="{$let: {c: =res.choices[0]}, in: {text: =c.message.content}}")  # fmt: skip
+def compile_let(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$let`. A value that is absent is null to the expressions that read its name."""
+    mark = node.entries["$let"].key.mark
+    names_node = node.entries["$let"].value
+    if not isinstance(names_node, MappingNode) or not names_node.entries:
+        return compiler.wrong_value(names_node, "$let", "a mapping of names to trees")
+    bindings: list[tuple[str, Compiled]] = []
+    inner = env.inner({})
+    for name, entry in names_node.entries.items():
+        if not name.isidentifier():
+            compiler.problems.add("E133", f"{name!r} is not a name: letters, digits and _", entry.key.mark)
+        value = compiler.operand(entry.value, inner)
+        bindings.append((name, value))
+        usage = inner.usage
+        aliases = {name: value.path} if value.path is not None else {}
+        inner = inner.inner({name: value.type.optional() if value.maybe_absent else value.type}, aliases)
+        inner.usage.merge(usage)
+    body = compiler.tree(node.entries["in"].value, inner, expected)
+    for name, entry in names_node.entries.items():
+        if name not in inner.usage.roots:
+            compiler.problems.add("W137", f"the name {name!r} is never used", entry.key.mark, length=len(name))
+    env.usage.merge(inner.usage, frozenset(name for name, _ in bindings))
+    pairs = tuple((name, value.build) for name, value in bindings)
+    do = body.build
+
+    def build(scope: Scope) -> Json:
+        local = dict(scope)
+        for name, make in pairs:
+            value = make(local)
+            local[name] = None if value is ABSENT else value
+        return do(local)
+
+    return Compiled(build, body.type, body.maybe_absent, mark)
+
+
+@operator("$use", "with?", doc="A fragment of `define`, with its arguments.",
+          example="{$use: usage, with: {u: =res.usage}}")  # fmt: skip
+def compile_use(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$use`. A fragment sees its arguments, `opt` and `ctx`, nothing else."""
+    name_node = node.entries["$use"].value
+    mark = node.entries["$use"].key.mark
+    name = name_node.value if isinstance(name_node, ScalarNode) else None
+    fragment = compiler.fragments.get(name) if isinstance(name, str) else None
+    if fragment is None:
+        compiler.problems.add(
+            "E150", f"there is no fragment {name!r} in `define`", name_node.mark, length=len(str(name)),
+            help=did_you_mean(str(name), compiler.fragments),
+        )  # fmt: skip
+        return broken(mark)
+    fragment.used = True
+    arguments = _arguments(compiler, node, fragment, env)
+    compiled = _compile_fragment(compiler, fragment, env, expected)
+    if arguments is None or compiled is None:
+        return broken(mark)
+    env.usage.merge(fragment.usage, frozenset(fragment.arguments))
+    pairs = tuple((argument, value.build) for argument, value in arguments.items())
+    do = compiled.build
+
+    def build(scope: Scope) -> Json:
+        local: Scope = {"opt": scope.get("opt"), "ctx": scope.get("ctx")}
+        for argument, make in pairs:
+            value = make(scope)
+            local[argument] = None if value is ABSENT else value
+        return do(local)
+
+    return Compiled(build, compiled.type, compiled.maybe_absent, mark)
+
+
+def _arguments(
+    compiler: TreeCompiler, node: MappingNode, fragment: Fragment, env: Env
+) -> dict[str, Compiled] | None:
+    entry = node.entries.get("with")
+    given = entry.value.entries if entry is not None and isinstance(entry.value, MappingNode) else {}
+    place = entry.value.mark if entry is not None else node.entries["$use"].key.mark
+    wrong = sorted(set(given) ^ set(fragment.arguments))
+    if wrong:
+        takes = ", ".join(fragment.arguments) or "no arguments"
+        compiler.problems.add(
+            "E151",
+            f"the fragment {fragment.name!r} takes {takes}; wrong or missing here: {', '.join(wrong)}",
+            place,
+        )
+    values = {key: compiler.operand(given[key].value, env) for key in given if key in fragment.arguments}
+    return None if wrong else values
+
+
+def _compile_fragment(
+    compiler: TreeCompiler, fragment: Fragment, env: Env, expected: Type | None
+) -> Compiled | None:
+    if fragment.busy:
+        compiler.problems.add("E152", f"the fragment {fragment.name!r} uses itself", fragment.mark)
+        return None
+    if fragment.compiled is None:
+        names: dict[str, Type] = {name: env.names[name] for name in ("opt", "ctx") if name in env.names}
+        names.update(dict.fromkeys(fragment.arguments, ANY))
+        inner = Env(
+            names, f"define.{fragment.name}", env.side, fragment.usage, env.templates, env.auth, env.trace,
+            unknown_key=env.unknown_key,
+        )  # fmt: skip
+        fragment.busy = True
+        fragment.compiled = compiler.tree(fragment.value, inner, expected)
+        fragment.busy = False
+    return fragment.compiled

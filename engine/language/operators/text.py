@@ -1,0 +1,76 @@
+"""`$template`: text for people and models, written in Jinja. It yields a string, always (LANGUAGE 2, P1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.language.problems import Mark
+from engine.language.reader import MappingNode, Node, ScalarNode, mark_at_line
+from engine.language.static_types import STRING, Type
+from engine.language.templates import Template, TemplateError, compile_template
+from engine.language.tree import Compiled, Env, MappingFailure, TreeCompiler, broken, operator
+from engine.types import Build, Json, Scope
+
+
+@operator("$template", doc="Text from a Jinja template, inline or from a file of `templates/`.",
+          example="{$template: {file: prompts/plain.j2}}")  # fmt: skip
+def compile_template_operator(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+    """Compile `$template`."""
+    mark = node.entries["$template"].key.mark
+    value = node.entries["$template"].value
+    if not env.templates:
+        compiler.problems.add(
+            "E121", f"`$template` is not allowed in {env.where}", mark, length=len("$template"),
+            help=("use an =expression; text is put together with join('', [...])",),
+        )  # fmt: skip
+        return broken(mark)
+    if expected is not None and "string" not in expected.kinds:
+        compiler.problems.add("E107", "a template gives a string, which this place does not take", mark, length=9)
+    text, at = _text(compiler, value, mark)
+    if text is None:
+        return broken(mark)
+    template, found = compile_template(text, list(env.names))
+    for problem in found:
+        place, note = at(problem.line, problem.column)
+        compiler.problems.add(problem.code, problem.message, place, notes=note, help=problem.help)
+    if template is None:
+        return broken(mark)
+    _note_usage(template, env)
+    return Compiled(_render(template, mark), STRING, False, mark)
+
+
+def _render(template: Template, mark: Mark) -> Build:
+    render = template.render
+
+    def build(scope: Scope) -> Json:
+        try:
+            return render(scope)
+        except TemplateError as error:
+            raise MappingFailure("R003", str(error), mark) from error
+
+    return build
+
+
+def _note_usage(template: Template, env: Env) -> None:
+    env.usage.roots |= template.names
+    for path in template.paths:
+        env.usage.fields |= set(path[1:])
+        env.usage.paths.add(env.aliases.get(path[0], (path[0],)) + path[1:])
+
+
+Place = Callable[[int, int | None], tuple[Mark, tuple[str, ...]]]
+
+
+def _text(compiler: TreeCompiler, value: Node, mark: Mark) -> tuple[str | None, Place]:
+    """The template's text, and a function from a line of it to the place an author should look at."""
+    if isinstance(value, ScalarNode) and isinstance(value.value, str):
+        scalar = value
+        return value.value, lambda line, column: (mark_at_line(scalar, line, column)[0], ())
+    entry = value.entries.get("file") if isinstance(value, MappingNode) and len(value.entries) == 1 else None
+    name = entry.value.value if entry is not None and isinstance(entry.value, ScalarNode) else None
+    if not isinstance(name, str) or entry is None:
+        compiler.wrong_value(value, "$template", "text, or {file: name}")
+        return None, lambda line, column: (mark, ())
+    text = compiler.load_template(name, entry.value.mark)
+    file_mark = entry.value.mark
+    return text, lambda line, column: (file_mark, (f"in {name}, line {line}",))

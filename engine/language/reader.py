@@ -1,0 +1,323 @@
+"""From the bytes of a YAML file to nodes with positions, strictly and within bounds (pain P4, rule R22).
+
+libyaml scans and parses; everything above its events is ours: typing of scalars, duplicate keys, anchors.
+Events rather than composed nodes, since they show tags and aliases as written, and since a loop over events
+needs no recursion: depth and alias expansion are counted before anything grows.
+
+Limits   1 MiB, one document, 40 levels, 10,000 nodes through aliases, 100 problems.
+Raises   nothing for any bytes; every problem goes to the collector.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+from yaml import events
+
+from engine.language.faults import MAX_FILE_BYTES, check_characters, check_tabs, decode, explain_syntax
+from engine.language.nodes import (
+    Entry,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    SourceText,
+    Style,
+    from_json,
+    to_json,
+)
+from engine.language.positions import mark_at, mark_at_line
+from engine.language.problems import Mark, Problems, Sources
+from engine.language.scalars import NumberRangeError, reads_differently, resolve_plain
+
+__all__ = [
+    "Entry",
+    "MappingNode",
+    "Node",
+    "ScalarNode",
+    "SequenceNode",
+    "from_json",
+    "mark_at",
+    "mark_at_line",
+    "read_document",
+    "read_file",
+    "to_json",
+]
+
+MAX_DEPTH: Final = 40
+MAX_EXPANDED_NODES: Final = 10_000
+MAX_PROBLEMS: Final = 100
+
+# The base loaders parse only; the safe ones also resolve types, by rules we do not want and at three times the cost.
+_LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_STYLES: Final[dict[str | None, Style]] = {"'": "single", '"': "double", "|": "literal", ">": "folded"}
+_PROPERTIES: Final = re.compile(r"(?:[&!]\S*\s*)+")
+
+
+def read_file(path: Path, problems: Problems, sources: Sources) -> Node | None:
+    """Read one file, and remember its text in `sources` under `str(path)`. None if nothing is usable."""
+    file = str(path)
+    try:
+        data = _read_regular(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        problems.add("E001", f"cannot read the file: {reason}", Mark(file, 1, 1))
+        return None
+    sources.add(file, data.decode(errors="replace").removeprefix("\ufeff"))
+    return read_document(data, file, problems)
+
+
+def _read_regular(path: Path) -> bytes:
+    """The bytes of a regular file, at most one more than allowed. Raises OSError, ValueError.
+
+    A symbolic link is followed only to a place inside its own folder, which is how Kubernetes mounts a config map.
+    """
+    if path.is_symlink():
+        target = path.resolve(strict=True)
+        if not target.is_relative_to(path.parent.resolve(strict=True)):
+            raise ValueError("it is a link that leads out of its folder")
+        path = target
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError("it is not a regular file")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is not a regular file")
+        return stream.read(MAX_FILE_BYTES + 1)
+
+
+def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
+    """Read one YAML document. None if nothing is usable; a tree may come along with errors in `problems`.
+
+    `file` is the name for marks. Adds E001, E002, E010, W011, E012, E013, E014.
+    """
+    source = decode(data, file, problems)
+    if source is None:
+        return None
+    text = check_characters(source, problems)
+    if text is None:
+        return None
+    builder = _Builder(source, problems)
+    try:
+        for event in _events(text):
+            builder.take(event)
+    except _RefusedError:
+        return None
+    except yaml.YAMLError as error:
+        explain_syntax(error, source, problems)
+        return None
+    check_tabs(source, builder.text_spans, problems)
+    if builder.root is None:
+        problems.add("E001", "the file is empty", source.mark(0))
+    return builder.root
+
+
+def _events(text: str) -> Iterator[Any]:
+    loader = _LOADER(text)
+    try:
+        while loader.check_event():
+            yield loader.get_event()
+    finally:
+        loader.dispose()
+
+
+class _RefusedError(Exception):
+    """Reading stops here; the reason is in the problems."""
+
+
+class _Anchored(NamedTuple):
+    node: Node
+    size: int
+    height: int
+
+
+class _Frame:
+    """A map or list that is still open. `key` is what a map waits to give a value to."""
+
+    __slots__ = ("anchor", "awaits_value", "height", "key", "node", "size")
+
+    def __init__(self, node: MappingNode | SequenceNode, anchor: str | None) -> None:
+        self.node = node
+        self.anchor = anchor
+        self.key: ScalarNode | None = None
+        self.awaits_value = False
+        self.size = 1
+        self.height = 1
+
+
+class _Builder:
+    """Takes events in order and grows the tree.
+
+    State    `anchors[name]` is None while the anchored node is open: an alias to it would be a circle.
+    """
+
+    def __init__(self, source: SourceText, problems: Problems) -> None:
+        self.root: Node | None = None
+        self.text_spans: list[tuple[int, int]] = []
+        self._source = source
+        self._problems = problems
+        self._reported = 0
+        self._documents = 0
+        self._expanded = 0
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._takers: dict[type, Callable[[Any], None]] = {
+            events.ScalarEvent: self._scalar,
+            events.AliasEvent: self._alias,
+            events.MappingStartEvent: self._open,
+            events.SequenceStartEvent: self._open,
+            events.MappingEndEvent: self._close,
+            events.SequenceEndEvent: self._close,
+            events.DocumentStartEvent: self._document,
+        }
+
+    def take(self, event: Any) -> None:
+        """Grow the tree by one event. Raises _RefusedError."""
+        taker = self._takers.get(type(event))
+        if taker is not None:
+            taker(event)
+
+    def _report(self, code: str, message: str, mark: Mark, length: int = 1, **more: Any) -> None:
+        self._problems.add(code, message, mark, length=length, **more)
+        self._reported += 1
+        if self._reported >= MAX_PROBLEMS:
+            raise _RefusedError
+
+    def _refuse(self, message: str, mark: Mark, *help_lines: str, code: str = "E001") -> None:
+        self._problems.add(code, message, mark, help=help_lines)
+        raise _RefusedError
+
+    def _mark(self, event: Any) -> Mark:
+        return Mark(self._source.file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _document(self, event: Any) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._refuse("the file holds more than one document", self._mark(event), "write one file for each")
+
+    def _scalar(self, event: Any) -> None:
+        start, end = event.start_mark, event.end_mark
+        index, mark = start.index, Mark(self._source.file, start.line + 1, start.column + 1)
+        if event.anchor is not None or event.tag is not None:
+            self._check_tag(event, mark)
+            found = _PROPERTIES.match(self._source.text, index, end.index)
+            if found:
+                index = found.end()
+                mark = self._source.mark(index)
+        if mark.line == end.line + 1:
+            length = end.index - index
+        else:
+            length = self._source.line_end(index) - index
+            self.text_spans.append((index, end.index))
+        text, style = event.value, _STYLES.get(event.style, "plain")
+        node = ScalarNode(mark, text, text, style, max(length, 1), self._source, index, end.index)
+        if style == "plain":
+            self._type(node)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(node, 1, 0)
+        self._attach(node, 1, 0)
+
+    def _type(self, node: ScalarNode) -> None:
+        text = node.text
+        try:
+            node.value = resolve_plain(text)
+        except NumberRangeError:
+            self._report("E014", "number out of range", node.mark, node.length, help=["quote it if text is meant"])
+            return
+        if reads_differently(text, node.value):
+            kind = "a number" if isinstance(node.value, float) else "text"
+            self._report(
+                "W011",
+                f"read as {kind} here, as another type by YAML 1.1 tools",
+                node.mark,
+                node.length,
+                label="quote it",
+                help=[f'"{text}"' if kind == "text" else f'write {node.value:.1f}, or "{text}" if text is meant'],
+            )
+
+    def _check_tag(self, event: Any, mark: Mark) -> None:
+        if event.tag is not None:
+            self._report("E012", "YAML tags are not used in mappings", mark, help=["remove the tag"])
+
+    def _open(self, event: Any) -> None:
+        mark = self._mark(event)
+        if len(self._stack) >= MAX_DEPTH:
+            self._refuse(f"nested deeper than {MAX_DEPTH} levels", mark)
+        self._check_tag(event, mark)
+        flow = bool(event.flow_style)
+        kind = MappingNode if isinstance(event, events.MappingStartEvent) else SequenceNode
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        self._stack.append(_Frame(kind(mark, flow=flow), event.anchor))
+
+    def _close(self, _event: Any) -> None:
+        frame = self._stack.pop()
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = _Anchored(frame.node, frame.size, frame.height)
+        self._attach(frame.node, frame.size, frame.height)
+
+    def _alias(self, event: Any) -> None:
+        mark = self._mark(event)
+        name = event.anchor
+        if name not in self._anchors:
+            self._refuse("alias to an anchor that does not exist", mark, "quote text that starts with *", code="E002")
+        anchored = self._anchors[name]
+        if anchored is None:
+            self._refuse("alias inside the node that it stands for", mark)
+            return
+        self._expanded += anchored.size
+        if self._expanded > MAX_EXPANDED_NODES:
+            self._refuse(f"aliases expand to more than {MAX_EXPANDED_NODES} nodes", mark)
+        if len(self._stack) + anchored.height > MAX_DEPTH:
+            self._refuse(f"nested deeper than {MAX_DEPTH} levels through an alias", mark)
+        self._attach(anchored.node, anchored.size, anchored.height)
+
+    def _attach(self, node: Node, size: int, height: int) -> None:
+        if not self._stack:
+            self.root = node
+            return
+        frame = self._stack[-1]
+        frame.size += size
+        frame.height = max(frame.height, height + 1)
+        parent = frame.node
+        if isinstance(parent, SequenceNode):
+            parent.items.append(node)
+        elif not frame.awaits_value:
+            frame.key = self._accept_key(parent, node)
+            frame.awaits_value = True
+        else:
+            frame.awaits_value = False
+            if frame.key is not None:
+                parent.entries[frame.key.text] = Entry(frame.key, node)
+
+    def _accept_key(self, parent: MappingNode, node: Node) -> ScalarNode | None:
+        """The node as a key, or None if its value must be dropped."""
+        if not isinstance(node, ScalarNode):
+            self._report("E012", "a key must be text", node.mark, help=["write a single word or a quoted text"])
+            return None
+        if node.text == "<<" and node.style == "plain":
+            advice = "write the keys out, or share them with `extends` or `define`"
+            self._report("E012", "the merge key `<<` is not used in mappings", node.mark, 2, help=[advice])
+            return None
+        if not isinstance(node.value, str):
+            self._report("E012", "a key must be text", node.mark, node.length, help=[f'quote it: "{node.text}"'])
+        earlier = parent.entries.get(node.text)
+        if earlier is None:
+            return node
+        first = earlier.key.mark
+        self._report(
+            "E010",
+            "duplicate key",
+            node.mark,
+            node.length,
+            label="is here again",
+            notes=[f"first at {first.line}:{first.column}"],
+            help=["remove or rename one of them"],
+        )
+        return None

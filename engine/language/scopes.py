@@ -1,0 +1,118 @@
+"""The scope table: which names each slot of a mapping offers, with their static types (LANGUAGE 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from engine.language import canonical
+from engine.language.static_types import ANY, ARRAY, BOOLEAN, NUMBER, OBJECT, STRING, Type, array_of, object_of, union
+from engine.translate.plan import OptionSpec
+
+_OPTION_TYPES: Final = {
+    "string": STRING,
+    "integer": NUMBER,
+    "number": NUMBER,
+    "boolean": BOOLEAN,
+    "list": ARRAY,
+    "object": OBJECT,
+}
+
+OPTION_TYPES: Final = tuple(_OPTION_TYPES)
+"""The types an option of a mapping may have."""
+
+
+def option_scope(options: Mapping[str, OptionSpec]) -> Type:
+    """The type of `opt`: one field per declared option; one without a default may be null."""
+    types = {name: _OPTION_TYPES[spec.type] for name, spec in options.items()}
+    certain = {name: each for name, each in types.items() if options[name].default is not None}
+    return object_of(certain, {name: each for name, each in types.items() if name not in certain})
+
+
+def request_names(options: Type) -> dict[str, Type]:
+    """`request.*`, `refuse` and `losses` of an endpoint."""
+    return {"req": canonical.CANONICAL_REQUEST, "model": canonical.MODEL, "opt": options, "ctx": canonical.CTX}
+
+
+def reply_names(options: Type) -> dict[str, Type]:
+    """`response`, `errors` and `models.list` of an endpoint.
+
+    `models` are the ids that the upstream last listed, for suggestions in errors; null when not known.
+    """
+    return {
+        **request_names(options),
+        "res": ANY,
+        "raw": STRING.optional(),
+        "http": canonical.HTTP_REPLY,
+        "models": array_of(STRING).optional(),
+    }
+
+
+def models_request_names(options: Type) -> dict[str, Type]:
+    """`models.request` of an endpoint: no client request is at hand."""
+    return {"opt": options, "ctx": canonical.CTX}
+
+
+def models_list_names(options: Type) -> dict[str, Type]:
+    """`models.list` of an endpoint."""
+    return {"opt": options, "ctx": canonical.CTX, "res": ANY, "raw": STRING.optional(), "http": canonical.HTTP_REPLY}
+
+
+def stream_names(options: Type, state: Type) -> dict[str, Type]:
+    """The rules of an endpoint's `stream`."""
+    return {
+        **request_names(options),
+        "ev": canonical.FRAME,
+        "st": state,
+        "res": ANY,
+        "raw": STRING.optional(),
+        "http": canonical.HTTP_REPLY,
+    }
+
+
+def auth_names(options: Type, secrets: Mapping[str, bool]) -> dict[str, Type]:
+    """`auth`: the only slot with `secret`. `secrets` says of each name whether it is parsed into parts."""
+    return {
+        **request_names(options),
+        "secret": object_of({name: ANY if parsed else STRING for name, parsed in secrets.items()}),
+    }
+
+
+def client_names(options: Type) -> dict[str, Type]:
+    """A dialect's `request`, `refuse` and `losses`: `in` is the client's body."""
+    return {"in": ANY, "http": canonical.HTTP_REQUEST, "opt": options}
+
+
+_DIALECT_REPLIES: Final[Mapping[str, Mapping[str, Type]]] = {
+    "chat": {"req": canonical.CANONICAL_REQUEST, "out": canonical.REPLY},
+    "models": {"models": array_of(canonical.LISTED_MODEL)},
+    "model": {"model": canonical.LISTED_MODEL},
+    "answer": {"req": canonical.CANONICAL_REQUEST, "in": ANY},
+}
+
+
+def dialect_reply_names(kind: str, options: Type) -> dict[str, Type]:
+    """A dialect operation's `response`, by the operation's kind."""
+    return {**_DIALECT_REPLIES[kind], "ctx": canonical.CTX, "opt": options}
+
+
+def dialect_event_names(options: Type) -> dict[str, Type]:
+    """A dialect's `stream.events`."""
+    return {
+        "req": canonical.CANONICAL_REQUEST,
+        "out": canonical.REPLY,
+        "ev": canonical.EVENT,
+        "err": canonical.ERR,
+        "ctx": canonical.CTX,
+        "opt": options,
+    }
+
+
+def dialect_error_names() -> dict[str, Type]:
+    """A dialect's `errors`."""
+    return {"err": canonical.ERR, "req": union(canonical.CANONICAL_REQUEST).optional()}
+
+
+def mock_names() -> dict[str, Type]:
+    """A mock: `n` counts the assistant messages of the request."""
+    return {"in": ANY, "http": canonical.HTTP_REQUEST, "opt": OBJECT, "n": NUMBER}

@@ -1,0 +1,491 @@
+"""Compile value trees: literals, `=expressions`, `$operators`, objects and lists (LANGUAGE 3.1).
+
+Theory of operation. Every node of a tree becomes one closure from a scope (a dict of names) to a value or ABSENT.
+All checking happens here, once, at load: which names a slot offers (`Env.names`), which operator a node is, whether a
+result can fit. A closure raises only engine errors; what data makes it raise carries the place in the file.
+Operators live in `engine/language/operators`, one function each, and register themselves in `OPERATORS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from engine.errors import EngineError
+from engine.language.expressions import EvaluationError, Expression, compile_expression
+from engine.language.problems import Mark, Problems, did_you_mean
+from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, mark_at, to_json
+from engine.language.static_types import (
+    ANY,
+    ARRAY,
+    NULL,
+    Type,
+    array_of,
+    describe,
+    literal_type,
+    object_of,
+)
+from engine.language.trace import TracedDict, TracedList
+from engine.types import ABSENT, Build, Condition, Json, Scope
+
+PLAIN_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_LOOKS_LIKE_PATH: Final = re.compile(r"([a-z_]\w*)(?:\.[a-z_]\w*)+")
+
+
+class MappingFailure(EngineError):
+    """A mapping met data that it cannot handle. Says where in the file and what kind of value, never the value."""
+
+    def __init__(self, code: str, message: str, mark: Mark) -> None:
+        super().__init__(f"{code} {mark}: {message}", code=code)
+        self.mark = mark
+
+
+class Usage:
+    """What the expressions of a section read, gathered while it is compiled (DECISIONS 2.11)."""
+
+    def __init__(self) -> None:
+        self.roots: set[str] = set()
+        self.paths: set[tuple[str, ...]] = set()
+        self.fields: set[str] = set()
+        self.constants: set[str] = set()
+        self.whole: set[tuple[str, ...]] = set()
+        """Paths whose value stands in the result as it is."""
+
+    def merge(self, other: Usage, without: frozenset[str] = frozenset()) -> None:
+        """Take over what an inner scope used, except its own names."""
+        self.roots |= other.roots - without
+        self.paths |= other.paths
+        self.fields |= other.fields
+        self.constants |= other.constants
+        self.whole |= other.whole
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """The surroundings of a node: the names in scope, the slot, and what is allowed there.
+
+    `side` is `request` or `reply`: whose fault a `$require` is. `aliases` says which canonical path a loop name stands
+    for, so that `m.name` counts as a read of `req.messages[].name`.
+    """
+
+    names: Mapping[str, Type]
+    where: str
+    side: str
+    usage: Usage
+    templates: bool = True
+    auth: bool = False
+    trace: bool = False
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown_key: str = "E191"
+
+    def inner(self, names: Mapping[str, Type], aliases: Mapping[str, tuple[str, ...]] | None = None) -> Env:
+        """This environment with more names, and a usage of its own."""
+        kept = {name: path for name, path in self.aliases.items() if name not in names}
+        return replace(
+            self, names={**self.names, **names}, aliases={**kept, **(aliases or {})}, usage=Usage()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled node: its closure, its static type, whether it can be absent, and its place."""
+
+    build: Build
+    type: Type
+    maybe_absent: bool
+    mark: Mark
+    constant: bool = False
+    path: tuple[str, ...] | None = None
+
+
+Operator = Callable[["TreeCompiler", MappingNode, Env, Type | None], Compiled]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSpec:
+    """An operator of the language: its name, arguments (those ending in `?` optional), and what it is for."""
+
+    name: str
+    arguments: tuple[str, ...]
+    doc: str
+    example: str
+    compile: Operator
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """All argument names."""
+        return tuple(name.rstrip("?") for name in self.arguments)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The argument names that must stand."""
+        return tuple(name for name in self.arguments if not name.endswith("?"))
+
+
+OPERATORS: Final[dict[str, OperatorSpec]] = {}
+
+
+def operator(name: str, *arguments: str, doc: str, example: str) -> Callable[[Operator], Operator]:
+    """Register a function as the compiler of the operator `name`."""
+
+    def register(function: Operator) -> Operator:
+        OPERATORS[name] = OperatorSpec(name, arguments, doc, example, function)
+        return function
+
+    return register
+
+
+def constant(value: Json, mark: Mark) -> Compiled:
+    """A node whose value is known at load."""
+    return Compiled(lambda scope: value, literal_type(value), False, mark, constant=True)
+
+
+def absent(mark: Mark) -> Compiled:
+    """A node that is never there; also what a broken node compiles to, so that checking can go on."""
+    return Compiled(lambda scope: ABSENT, NULL, True, mark)
+
+
+def broken(mark: Mark) -> Compiled:
+    """What a node with an error compiles to: of any type, so that one mistake is reported once."""
+    return Compiled(lambda scope: ABSENT, ANY, True, mark)
+
+
+TemplateLoader = Callable[[str, Mark], str | None]
+
+
+class TreeCompiler:
+    """Compiles the trees of one file. Holds its fragments, its template folder and the problems found."""
+
+    def __init__(
+        self, problems: Problems, load_template: TemplateLoader, fragments: Mapping[str, Fragment] | None = None
+    ) -> None:
+        self.problems = problems
+        self.load_template = load_template
+        self.fragments: dict[str, Fragment] = dict(fragments or {})
+
+    def tree(self, node: Node, env: Env, expected: Type | None = None) -> Compiled:
+        """Compile any node. `expected` is the type the slot takes; None takes everything."""
+        if isinstance(node, ScalarNode):
+            compiled = self._scalar(node, env)
+        elif isinstance(node, SequenceNode):
+            compiled = self._list(node, env, expected)
+        elif any(key.startswith("$") for key in node.entries):
+            return self._operator(node, env, expected)
+        else:
+            return self._object(node, env, expected)
+        self._check_fits(compiled, expected, node)
+        return compiled
+
+    def operand(self, node: Node, env: Env) -> Compiled:
+        """Compile a tree whose value an operator works on, so that it does not itself stand in the result."""
+        inner = env.inner({})
+        compiled = self.tree(node, inner)
+        inner.usage.whole.clear()
+        env.usage.merge(inner.usage)
+        return compiled
+
+    def _check_fits(self, compiled: Compiled, expected: Type | None, node: Node) -> None:
+        if expected is None or compiled.type.known & expected.known or not compiled.type.known:
+            return
+        self.problems.add(
+            "E107",
+            f"this is {describe(compiled.type)}, but the place takes {describe(expected)}",
+            node.mark,
+            length=node.length if isinstance(node, ScalarNode) else 1,
+        )
+
+    # -- leaves
+
+    def _scalar(self, node: ScalarNode, env: Env) -> Compiled:
+        value = node.value
+        if not isinstance(value, str):
+            return constant(value, node.mark)
+        if value.startswith("="):
+            return self._leaf(node, env)
+        self._check_literal(node, value, env)
+        return constant(value, node.mark)
+
+    def _check_literal(self, node: ScalarNode, value: str, env: Env) -> None:
+        if "{{" in value or "{%" in value:
+            offset = min(place for place in (value.find("{{"), value.find("{%")) if place >= 0)
+            mark, _ = mark_at(node, offset)
+            self.problems.add(
+                "E120",
+                "template markers in literal text",
+                mark,
+                length=2,
+                help=("wrap the text in `$template: |`", "or in `$literal:` if the braces are meant"),
+            )
+        found = _LOOKS_LIKE_PATH.fullmatch(value)
+        if found and found[1] in env.names:
+            self.problems.add(
+                "W122",
+                f"the literal text {value!r} is spelled like a path in scope",
+                node.mark,
+                length=node.length,
+                help=(f"write ={value} if the value is meant", f'or {{$literal: "{value}"}} if the text is meant'),
+            )
+
+    def _leaf(self, node: ScalarNode, env: Env) -> Compiled:
+        expression = self.expression(node, env)
+        if expression is None:
+            return broken(node.mark)
+        evaluate, mark = expression.evaluate, node.mark
+
+        def leaf(scope: Scope) -> Json:
+            try:
+                value = evaluate(scope)
+            except EvaluationError as error:
+                raise MappingFailure("R002", error.message, mark) from error
+            return ABSENT if value is None else value
+
+        path = self._plain_path(expression, env)
+        if path is not None:
+            env.usage.whole.add(path)
+        return Compiled(leaf, expression.result, True, mark, path=path)
+
+    def _plain_path(self, expression: Expression, env: Env) -> tuple[str, ...] | None:
+        if not PLAIN_PATH.fullmatch(expression.text.strip()):
+            return None
+        parts = tuple(expression.text.strip().split("."))
+        return env.aliases.get(parts[0], (parts[0],)) + parts[1:]
+
+    def expression(self, node: ScalarNode, env: Env) -> Expression | None:
+        """Compile the expression of a scalar that starts with `=`; problems get their place inside the scalar."""
+        text = str(node.value)
+        lead = 1
+        expression, found = compile_expression(text[lead:], env.names, auth=env.auth)
+        for problem in found:
+            mark, _ = mark_at(node, problem.offset + lead)
+            self.problems.add(
+                problem.code, self._in_slot(problem.code, problem.message, env), mark, length=problem.length, help=problem.help
+            )
+        if expression is not None:
+            self._note_usage(expression, env)
+        return expression
+
+    @staticmethod
+    def _in_slot(code: str, message: str, env: Env) -> str:
+        return f"{message} (in {env.where})" if code == "E102" else message
+
+    @staticmethod
+    def _note_usage(expression: Expression, env: Env) -> None:
+        usage = env.usage
+        usage.roots |= expression.roots
+        usage.fields |= expression.fields
+        usage.constants |= expression.constants
+        for path in expression.paths:
+            usage.paths.add(env.aliases.get(path[0], (path[0],)) + path[1:])
+
+    def condition(self, node: Node, env: Env) -> Condition:
+        """Compile a condition: a statically boolean expression, or a literal true or false. Null counts as false."""
+        if isinstance(node, ScalarNode) and isinstance(node.value, bool):
+            fixed = node.value
+            return lambda scope: fixed
+        if not isinstance(node, ScalarNode) or not str(node.value).startswith("="):
+            self.problems.add(
+                "E104", "a condition is one `=expression` that is true or false", node.mark, help=("e.g. =present(req.tools)",)
+            )
+            return lambda scope: False
+        expression = self.expression(node, env)
+        if expression is None:
+            return lambda scope: False
+        if not expression.result.is_condition:
+            self._not_boolean(node, expression)
+        evaluate, mark = expression.evaluate, node.mark
+
+        def holds(scope: Scope) -> bool:
+            try:
+                return evaluate(scope) is True
+            except EvaluationError as error:
+                raise MappingFailure("R002", error.message, mark) from error
+
+        return holds
+
+    def _not_boolean(self, node: ScalarNode, expression: Expression) -> None:
+        text = expression.text.strip()
+        help_lines = [f"=present({text})     if you mean `was given`"]
+        if expression.result.known & {"array", "string", "object"} and len(expression.result.known) <= 2:
+            help_lines.append(f"=length({text}) > `0`     if you mean `is not empty`")
+        self.problems.add(
+            "E104",
+            "condition is not boolean",
+            node.mark,
+            length=node.length,
+            label=f"this is {describe(expression.result)}",
+            help=help_lines,
+        )
+
+    # -- containers
+
+    def _list(self, node: SequenceNode, env: Env, expected: Type | None) -> Compiled:
+        item_type = expected.items if expected is not None and expected.kinds & {"array"} else None
+        items = [self.tree(item, env, item_type) for item in node.items]
+        if not env.trace and all(item.constant for item in items):
+            return constant(to_json(node), node.mark)
+        if env.trace:
+            return Compiled(_traced_list(items), ARRAY, False, node.mark)
+        builds = tuple(item.build for item in items)
+
+        def build(scope: Scope) -> Json:
+            return [value for each in builds if (value := each(scope)) is not ABSENT]
+
+        return Compiled(build, array_of(ANY), False, node.mark)
+
+    def _object(self, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+        fields = expected.fields if expected is not None else None
+        if expected is not None and "object" not in expected.kinds:
+            self.problems.add("E107", f"this is an object, but the place takes {describe(expected)}", node.mark)
+            fields = None
+        members: list[tuple[str, Compiled]] = []
+        for key, entry in node.entries.items():
+            member_type = None
+            if fields is not None:
+                if key not in fields:
+                    self._unknown_member(key, entry.key, fields, env)
+                member_type = fields.get(key)
+            members.append((key, self.tree(entry.value, env, member_type)))
+        static = object_of(
+            {key: each.type for key, each in members if not each.maybe_absent},
+            {key: each.type for key, each in members if each.maybe_absent},
+        )
+        if not env.trace and all(each.constant for _, each in members):
+            return constant(to_json(node), node.mark)
+        build = _traced_object(members) if env.trace else _plain_object(members)
+        return Compiled(build, static, False, node.mark)
+
+    def _unknown_member(self, key: str, node: ScalarNode, fields: Mapping[str, Type], env: Env) -> None:
+        self.problems.add(
+            env.unknown_key,
+            f"unknown key {key!r} in {env.where}",
+            node.mark,
+            length=len(key),
+            help=did_you_mean(key, fields),
+        )
+
+    # -- operators
+
+    def _operator(self, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
+        names = [key for key in node.entries if key.startswith("$")]
+        name = names[0]
+        key_node = node.entries[name].key
+        if len(names) > 1:
+            self.problems.add(
+                "E130",
+                f"a node holds one operator; this one holds {' and '.join(names)}",
+                node.entries[names[1]].key.mark,
+                length=len(names[1]),
+                help=("nest the second inside an argument of the first",),
+            )
+            return broken(node.mark)
+        spec = OPERATORS.get(name)
+        if spec is None:
+            self.problems.add(
+                "E131",
+                f"unknown operator {name}",
+                key_node.mark,
+                length=len(name),
+                help=(*did_you_mean(name, OPERATORS), "a real key that starts with `$` goes under `$literal`"),
+            )
+            return broken(node.mark)
+        if not self._check_arguments(spec, node):
+            return broken(node.mark)
+        return spec.compile(self, node, env, expected)
+
+    def _check_arguments(self, spec: OperatorSpec, node: MappingNode) -> bool:
+        good = True
+        for key, entry in node.entries.items():
+            if key != spec.name and key not in spec.allowed:
+                good = False
+                takes = ", ".join(spec.allowed) or "no other keys"
+                self.problems.add(
+                    "E132",
+                    f"{spec.name} has no argument {key!r}",
+                    entry.key.mark,
+                    length=len(key),
+                    help=(*did_you_mean(key, spec.allowed), f"{spec.name} takes: {takes}"),
+                )
+        for key in spec.required:
+            if key not in node.entries:
+                good = False
+                self.problems.add(
+                    "E132",
+                    f"{spec.name} lacks its argument {key!r}",
+                    node.entries[spec.name].key.mark,
+                    length=len(spec.name),
+                    help=(f"for example: {spec.example}",),
+                )
+        return good
+
+    def wrong_value(self, node: Node, name: str, what: str) -> Compiled:
+        """Report that the value of an operator has the wrong shape (E133)."""
+        self.problems.add("E133", f"{name} takes {what}", node.mark, help=(f"for example: {OPERATORS[name].example}",))
+        return broken(node.mark)
+
+
+@dataclass(slots=True)
+class Fragment:
+    """One entry of `define`: compiled when it is first used, in the scope of its arguments alone."""
+
+    name: str
+    arguments: tuple[str, ...]
+    value: Node
+    mark: Mark
+    compiled: Compiled | None = None
+    usage: Usage = field(default_factory=Usage)
+    busy: bool = False
+    used: bool = False
+
+
+def _plain_object(members: list[tuple[str, Compiled]]) -> Build:
+    pairs = tuple((key, each.build) for key, each in members)
+
+    def build(scope: Scope) -> Json:
+        made = {}
+        for key, each in pairs:
+            value = each(scope)
+            if value is not ABSENT:
+                made[key] = value
+        return made
+
+    return build
+
+
+def _traced_object(members: list[tuple[str, Compiled]]) -> Build:
+    def build(scope: Scope) -> Json:
+        made = TracedDict()
+        for key, each in members:
+            value = each.build(scope)
+            if value is ABSENT:
+                made.absent[key] = each.mark
+            else:
+                made.put(key, value, each.mark)
+        return made
+
+    return build
+
+
+def _traced_list(items: list[Compiled]) -> Build:
+    def build(scope: Scope) -> Json:
+        made = TracedList()
+        for each in items:
+            value = each.build(scope)
+            if value is not ABSENT:
+                made.put(value, each.mark)
+        return made
+
+    return build
+
+
+def new_dict(env: Env) -> Callable[[], dict[str, Json]]:
+    """The object type that operators build: one that keeps origins where the mapping is compiled for explaining."""
+    return TracedDict if env.trace else dict
+
+
+def new_list(env: Env) -> Callable[[], list[Json]]:
+    """The list type that operators build."""
+    return TracedList if env.trace else list
+
+

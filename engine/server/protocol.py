@@ -1,0 +1,70 @@
+"""The HTTP/1.1 connection: uvicorn's, with the deadline and the bound that it lacks.
+
+uvicorn waits for ever for a request's head and collects headers without limit (facts/reliability.md a.3). Here a head
+must be complete within `headers_s` of its first byte, or of the connection for the first one, and within
+`headers_bytes`; else the connection is closed (threat T6). A connection between two requests is uvicorn's keep-alive's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from engine.config import GatewayConfig
+
+SLACK_BYTES: Final = 65536
+"""A head that is a little too large gets a proper answer from the door; one that has no end is cut off here."""
+
+
+def make_protocol(config: GatewayConfig) -> type[asyncio.Protocol]:
+    """The protocol class for a config; uvicorn makes one of it for each connection."""
+    headers_s, limit = config.timeouts.headers_s, config.limits.headers_bytes + SLACK_BYTES
+
+    class BoundedProtocol(HttpToolsProtocol):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._head_bytes = 0
+            self._in_head = True
+            self._deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+            super().connection_made(transport)
+            self._arm()
+
+        def data_received(self, data: bytes) -> None:
+            if self._in_head:
+                self._arm()
+                self._head_bytes += len(data)
+            super().data_received(data)
+            if self._in_head and self._head_bytes > limit:  # still no end of it in sight
+                self.transport.abort()
+
+        def on_headers_complete(self) -> None:
+            self._in_head = False
+            self._disarm()
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._in_head, self._head_bytes = True, 0
+            super().on_message_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            super().connection_lost(exc)
+
+        def _arm(self) -> None:
+            if self._deadline is None:
+                self._deadline = self.loop.call_later(headers_s, self._too_slow)
+
+        def _disarm(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _too_slow(self) -> None:
+            if not self.transport.is_closing():
+                self.transport.close()
+
+    return BoundedProtocol

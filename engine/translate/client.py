@@ -1,0 +1,88 @@
+"""The client's side of a dialect: a client's body to the canonical request, a canonical reply to the client's shape."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
+from engine.translate.canonical import KIND_NAMES, check_request, refuse
+from engine.translate.losses import Losses
+from engine.translate.plan import Codec, DialectPlan, OperationPlan
+from engine.translate.wire import ClientReply, HttpInput
+from engine.types import ABSENT, Json, JsonObject, Scope
+
+_JSON_HEADERS: Final = {"content-type": "application/json"}
+
+
+def read_client(
+    dialect: DialectPlan, operation: OperationPlan, body: Json, http: HttpInput, options: JsonObject, losses: Losses
+) -> JsonObject:
+    """Translate a client's body to the canonical request and check it.
+
+    Top-level client keys that no expression of the dialect reads go to `extra`, where an endpoint may read them; what
+    nobody reads becomes a loss later. Raises RequestError with the client's own path in `info.param`.
+    """
+    if not isinstance(body, dict):
+        raise refuse(f"The request body must be a JSON object, not {KIND_NAMES[type(body)]}.", None)
+    scope: Scope = {"in": body, "http": http.as_json(), "opt": options}
+    try:
+        for rule in dialect.refuse:
+            if rule.when(scope):
+                rule.build(scope)
+        for loss in dialect.losses:
+            if loss.when(scope):
+                losses.add(str(loss.build(scope)), "dropped", rule=f"{dialect.id}.losses.{loss.name}")
+        request = operation.request(scope) if operation.request is not None else body
+    except (RequestError, UpstreamError, TranslationError):
+        raise
+    except EngineError as error:
+        info = ErrorInfo("internal", "The request could not be translated.", code="mapping_request_error", retryable=False)
+        raise TranslationError(info, detail=f"{dialect.id}.{operation.name}: {error}") from error
+    if request is ABSENT:
+        request = {}
+    if "*" not in operation.reads:
+        unread = {key: value for key, value in body.items() if key not in operation.reads and value is not None}
+        if unread:
+            request = {**request, "extra": {**unread, **(request.get("extra") or {})}}
+    return check_request(request)
+
+
+def write_reply(dialect: DialectPlan, operation: OperationPlan, scope: Scope, codec: Codec) -> ClientReply:
+    """Run the operation's `response` on `{req, out}`, `{models}` or `{model}` (with `ctx` and `opt`) and encode it."""
+    try:
+        body = operation.body(scope)
+        extra = operation.headers(scope) if operation.headers is not None else {}
+    except EngineError as error:
+        info = ErrorInfo("internal", "The answer could not be translated.", code="mapping_response_error")
+        raise TranslationError(info, detail=f"{dialect.id}.{operation.name}: {error}") from error
+    headers = {**_JSON_HEADERS, **_header_texts(extra)}
+    if isinstance(body, str) and not headers["content-type"].startswith("application/json"):
+        return ClientReply(operation.status, headers, body.encode())
+    return ClientReply(operation.status, headers, codec.dumps(None if body is ABSENT else body))
+
+
+def _header_texts(extra: Json) -> dict[str, str]:
+    if not isinstance(extra, dict):
+        return {}
+    return {name.lower(): str(value) for name, value in extra.items() if value is not None}
+
+
+def write_error(
+    dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None, codec: Codec
+) -> ClientReply:
+    """Write an error in the dialect's own shape, with `retry-after` and `x-should-retry` where they say something."""
+    scope: Scope = {"err": info.as_json(), "req": request}
+    no_headers: JsonObject = {}
+    if dialect is None:
+        status, extra = info.status, no_headers
+        body: Json = {
+            "error": {"message": info.message, "type": info.type, "param": info.param, "code": info.code}
+        }
+    else:
+        status, extra, body = dialect.errors(scope)
+    headers = {**_JSON_HEADERS, **_header_texts(extra), **info.headers}
+    if info.retry_after_s is not None:
+        headers["retry-after"] = str(info.retry_after_s)
+    if info.retryable is False:
+        headers.setdefault("x-should-retry", "false")
+    return ClientReply(status, headers, codec.dumps(body))

@@ -1,0 +1,138 @@
+"""Upstream failures: which rule of `errors:` applies, and what of it a client may see.
+
+The rules run after every upstream call, on any status, before `response` (DECISIONS.md section 1). What no rule knows
+gets a general message: an upstream's own text reaches a client only when a rule picked that very string, and then
+capped, stripped of control characters and scrubbed of secrets (rule R4).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from engine.errors import ERROR_TYPES, TYPE_OF_STATUS, ErrorInfo, TranslationError, UpstreamError
+from engine.translate.plan import ErrorRule
+from engine.translate.wire import Target
+from engine.types import ABSENT, Json, JsonObject, Scope, Secret
+
+MESSAGE_CHARS: Final = 500
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_MARKUP: Final = re.compile(r"(?i)<\s*(?:!doctype|html|head|body|center|title)\b")
+_GENERAL: Final = {
+    "invalid_request": "The upstream refused the request.",
+    "not_found": "The upstream does not know what was asked for.",
+    "too_large": "The request is too large for the upstream.",
+    "rate_limit": "The upstream's rate limit is reached.",
+    "timeout": "The upstream took too long.",
+    "overloaded": "The upstream is overloaded.",
+    "authentication": "The upstream refused the key.",
+    "permission": "The upstream refused access.",
+}
+_RETRYABLE: Final = frozenset({"rate_limit", "overloaded", "timeout"})
+RETRY_AFTER_CAP_S: Final = 3600
+
+STATUS_FOR_CLIENT: Final = {529: 503, 422: 400}
+"""Upstream statuses that clients' SDKs do not know or that mean the same (F20)."""
+
+
+def check_reply(target: Target, status: int, scope: Scope, retry_after_s: int | None) -> None:
+    """Raise UpstreamError when a rule of the endpoint, or the status itself, says that the call failed."""
+    for rule in target.plan.errors:
+        if _applies(rule, status, scope):
+            raise _failure(target, rule, status, scope, retry_after_s)
+    if status >= 300:
+        info = ErrorInfo(
+            _type_of(status), _general(_type_of(status)), status=_client_status(status), code="upstream_error"
+        )
+        raise UpstreamError(_settle(target, info, retry_after_s), detail=f"upstream status {status}, no rule applied")
+
+
+def _applies(rule: ErrorRule, status: int, scope: Scope) -> bool:
+    if rule.matches is not None and not rule.matches(status):
+        return False
+    return rule.when is None or rule.when(scope)
+
+
+def _failure(
+    target: Target, rule: ErrorRule, status: int, scope: Scope, retry_after_s: int | None
+) -> UpstreamError:
+    built = rule.build(scope)
+    raised: JsonObject = built if isinstance(built, dict) else {}
+    kind = raised.get("type") or _type_of(status)
+    if kind not in ERROR_TYPES:
+        raise TranslationError(
+            ErrorInfo("internal", "The mapping of this upstream has a broken error rule.", code="mapping_response_error"),
+            detail=f"errors.{rule.name} of {target.plan.id} gave the type {kind!r}",
+        )
+    own_status = raised.get("status")
+    default_status = ERROR_TYPES[kind] if "type" in raised or status < 400 else _client_status(status)
+    said = raised.get("retry_after_s")
+    info = ErrorInfo(
+        kind,
+        clean_message(raised.get("message"), target.secrets.values()) or _general(kind),
+        status=own_status if isinstance(own_status, int) else default_status,
+        code=_text(raised.get("code")),
+        param=_text(raised.get("param")),
+        details=raised.get("details"),
+        retryable=raised.get("retryable"),
+    )
+    wait = int(said) if isinstance(said, int | float) else retry_after_s
+    return UpstreamError(_settle(target, info, wait), detail=f"upstream status {status}, rule errors.{rule.name}")
+
+
+def _text(value: Json) -> str | None:
+    return None if value is None or value is ABSENT else str(value)
+
+
+def _settle(target: Target, info: ErrorInfo, retry_after_s: int | None) -> ErrorInfo:
+    """The rules that hold for every mapping: whose key was refused, how long to wait, whether a retry can help."""
+    if info.type in ("authentication", "permission") and not target.caller_key:
+        return ErrorInfo(
+            "upstream", "The upstream refused the gateway's key.", status=502, code="upstream_auth", retryable=False
+        )
+    retryable = info.type in _RETRYABLE if info.retryable is None else info.retryable
+    wait = None if retry_after_s is None or not retryable else max(1, min(retry_after_s, RETRY_AFTER_CAP_S))
+    code = info.code or _CODES.get(info.type)
+    return info.changed(retryable=retryable, retry_after_s=wait, code=code)
+
+
+_CODES: Final = {
+    "rate_limit": "rate_limit_exceeded",
+    "context_length": "context_length_exceeded",
+    "content_filter": "content_filter",
+    "overloaded": "upstream_overloaded",
+    "timeout": "upstream_timeout",
+    "upstream": "upstream_error",
+    "authentication": "invalid_api_key",
+}
+
+
+def _type_of(status: int) -> str:
+    if status in TYPE_OF_STATUS:
+        return TYPE_OF_STATUS[status]
+    return "invalid_request" if status in (405, 406, 409, 415) else "upstream"
+
+
+def _client_status(status: int) -> int:
+    if status in STATUS_FOR_CLIENT:
+        return STATUS_FOR_CLIENT[status]
+    if 400 <= status < 500:
+        return status
+    return status if status in (503, 504) else 502
+
+
+def _general(kind: str) -> str:
+    return _GENERAL.get(kind, "The upstream failed.")
+
+
+def clean_message(value: Json, secrets: Iterable[Json]) -> str | None:
+    """Make an upstream's string fit for a client, or None when it is not a message at all (a page of markup)."""
+    if not isinstance(value, str) or _MARKUP.search(value):
+        return None
+    for secret in secrets:
+        if isinstance(secret, Secret) and len(secret.reveal()) >= 4:
+            value = value.replace(secret.reveal(), "***")
+    text = _CONTROL.sub(" ", value).strip()
+    return text if len(text) <= MESSAGE_CHARS else text[: MESSAGE_CHARS - 1] + "…"
+

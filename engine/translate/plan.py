@@ -1,0 +1,207 @@
+"""The compiled form of a mapping: frozen tables of closures that a request runs through.
+
+`engine.language` makes plans, everybody else only runs them. A plan holds no secret and no per-request state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from engine.translate.patterns import PatternTable
+from engine.types import Build, Condition, Json, JsonObject, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """JSON text in and out, handed in so that the core imports no third-party package.
+
+    `loads` reads upstream text (bytes to value, raises ValueError); `dumps` writes compact UTF-8.
+    """
+
+    loads: Callable[[bytes], Json]
+    dumps: Callable[[Json], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSpec:
+    """One knob of a mapping that a gateway config may set: `options: {name: {type, default, doc}}`."""
+
+    name: str
+    type: str
+    default: Json
+    doc: str = ""
+    values: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSpec:
+    """Where a secret comes from: exactly one of `env`, `file`, `client` is set."""
+
+    name: str
+    env: str | None = None
+    file: str | None = None
+    client: str | None = None
+    parse: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParamPolicy:
+    """Limits and policy of one request parameter: `params: {temperature: {min, max, over}}`."""
+
+    name: str
+    min: float | None = None
+    max: float | None = None
+    over: str = "clamp"
+    unsupported: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What the request side of a mapping reads, derived from its expressions (DECISIONS 2.11).
+
+    `fields`: first-level names under `req`; `extra`: names under `req.extra`; `parts`: content part types it knows;
+    `names`: every field name that occurs anywhere in the request section.
+    A field set to `"*"` means the whole object is read.
+    """
+
+    fields: frozenset[str] = frozenset()
+    extra: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the endpoint can do by itself; every value a table by model pattern (LANGUAGE 3.6)."""
+
+    streaming: PatternTable
+    tools: PatternTable
+    system: PatternTable
+    alternate: PatternTable
+    max_stop: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """One upstream HTTP call.
+
+    `path` yields the percent-encoded path (below the base URL's own path); `query` an object of scalars or lists;
+    `headers` an object of scalars; `body` any JSON value. `host` names an entry of the endpoint's `hosts`.
+    """
+
+    method: str
+    path: Build
+    host: str | None = None
+    query: Build | None = None
+    headers: Build | None = None
+    body: Build | None = None
+    encode: str = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """One entry of `errors:`. It applies when `matches(status)` and `when(scope)` both hold; `info` builds `raise`."""
+
+    name: str
+    matches: Callable[[int], bool] | None
+    when: Condition | None
+    build: Build
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseRule:
+    """One entry of `refuse:`: when the condition holds the request is refused with the error that `build` makes."""
+
+    name: str
+    when: Condition
+    build: Build
+
+
+@dataclass(frozen=True, slots=True)
+class LossRule:
+    """One entry of `losses:`: when it holds, `field` is reported as lost."""
+
+    name: str
+    when: Condition
+    build: Build
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsPlan:
+    """How to list the upstream's models: one call, and the rule that makes canonical model objects of its reply."""
+
+    call: CallPlan
+    list: Build
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPlan:
+    """A compiled `endpoint/1`."""
+
+    id: str
+    title: str
+    file: str
+    digest: str
+    wire: str | None
+    base_url: str
+    hosts: Mapping[str, str]
+    options: Mapping[str, OptionSpec]
+    secrets: Mapping[str, SecretSpec]
+    auth: Build | None
+    """scope with `secret` -> `{"headers": {name: Secret}, "query": {name: Secret}}`."""
+    capabilities: Capabilities
+    params: Mapping[str, ParamPolicy]
+    reads: Reads
+    call: CallPlan
+    response: Build
+    errors: tuple[ErrorRule, ...]
+    refuse: tuple[RefuseRule, ...]
+    losses: tuple[LossRule, ...]
+    models: ModelsPlan | None
+    tools: JsonObject = field(default_factory=dict)
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """Where an operation listens: `pattern` is the path as written, e.g. `/v1/models/{id+}`.
+
+    `segments` is the parsed path: literal strings and `(name, greedy)` pairs.
+    """
+
+    method: str
+    pattern: str
+    segments: tuple[str | tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPlan:
+    """One operation of a dialect, on one or more routes (DECISIONS 2.5). `kind` is chat, models, model or answer."""
+
+    name: str
+    routes: tuple[RoutePlan, ...]
+    kind: str
+    request: Build | None
+    status: int
+    headers: Build | None
+    body: Build
+    reads: frozenset[str]
+    """Top-level client keys that the operation's expressions read; `"*"` means all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialectPlan:
+    """A compiled `dialect/1`."""
+
+    id: str
+    title: str
+    file: str
+    digest: str
+    wire: str | None
+    options: Mapping[str, OptionSpec]
+    operations: Mapping[str, OperationPlan]
+    errors: Callable[[Scope], tuple[int, JsonObject, JsonObject]]
+    """scope with `err` -> (status, headers, body)."""
+    refuse: tuple[RefuseRule, ...]
+    losses: tuple[LossRule, ...]

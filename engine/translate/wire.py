@@ -1,0 +1,99 @@
+"""The values that cross the core's border: what goes to an upstream, what comes back, what a client gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.translate.plan import EndpointPlan
+from engine.types import Json, JsonObject, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the outside world lends to one request. `now` is Unix time in seconds."""
+
+    request_id: str
+    now: int
+    stream: bool = False
+
+    def as_json(self) -> JsonObject:
+        """The object that expressions see as `ctx`."""
+        return {"stream": self.stream, "request_id": self.request_id, "now": self.now}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An endpoint made concrete: the plan with the options, origins and secrets of one upstream.
+
+    `secrets` maps the mapping's secret names to `Secret` (or to a dict of them where the mapping says `parse`).
+    `caller_key` is true when the secret is the caller's own, so that an upstream 401 is the caller's to see.
+    `known_models` are the ids last listed by the upstream, for suggestions in errors; None when not known.
+    """
+
+    name: str
+    plan: EndpointPlan
+    base_url: str
+    hosts: Mapping[str, str]
+    options: JsonObject
+    secrets: Mapping[str, Json]
+    caller_key: bool = False
+    known_models: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One HTTP request to an upstream. Header values and query values may be `Secret`; the sender reveals them last.
+
+    `url` has no query; `query` is a list of pairs in order. `origin` is the one origin the secrets may go to.
+    """
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str | Secret], ...]
+    headers: tuple[tuple[str, str | Secret], ...]
+    body: bytes | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamReply:
+    """A whole HTTP answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpInput:
+    """What a dialect may see of the client's HTTP request: `http` in its expressions.
+
+    `params` are the path parameters, `query` the first value of each key; `headers` are lower case and never hold
+    the client's credentials (the server takes them out first).
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> JsonObject:
+        """The object that expressions see as `http`."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            "params": dict(self.params),
+            "query": dict(self.query),
+            "headers": dict(self.headers),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReply:
+    """A whole HTTP answer to a client: status, headers (lower-case names) and the encoded body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
