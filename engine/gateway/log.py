@@ -112,7 +112,7 @@ class _BoundedQueueHandler(logging.handlers.QueueHandler):
         except queue.Full:
             self.lost += 1
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
         self.lost += 1
 
 
@@ -150,12 +150,12 @@ class LogWriter:
 
 
 class _QuietFileHandler(logging.handlers.WatchedFileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
         """A full disk is not the request's problem."""
 
 
 class _QuietStreamHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in the stubs only
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
         """A closed pipe is not the request's problem."""
 
 

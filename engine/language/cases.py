@@ -321,7 +321,9 @@ def compare(case: Case, outcome: JsonObject) -> list[Failure]:
 
 def _named_only(expected: Json, got: list[JsonObject]) -> list[JsonObject]:
     """Losses as far as the case names their keys: `stage` and `rule` may be left out."""
-    wanted = {key for loss in expected if isinstance(loss, dict) for key in loss} if isinstance(expected, list) else set()
+    wanted = (
+        {key for loss in expected if isinstance(loss, dict) for key in loss} if isinstance(expected, list) else set()
+    )
     return [{key: value for key, value in loss.items() if key in wanted} for loss in got]
 
 
@@ -331,22 +333,32 @@ def differences(expected: Json, got: Json, path: str) -> Iterator[str]:
         if not isinstance(got, _KINDS.get(str(expected["$any"]), object)):
             yield f"{path}: expected any {expected['$any']}, got {_show(got)}"
     elif isinstance(expected, dict) and isinstance(got, dict):
-        for key in expected:
-            if key in got:
-                yield from differences(expected[key], got[key], f"{path}.{key}")
-            else:
-                yield f"{path}.{key}: expected {_show(expected[key])}, but it is missing"
-        for key in got:
-            if key not in expected:
-                yield f"{path}.{key}: not expected, got {_show(got[key])}"
+        yield from _object_differences(expected, got, path)
     elif isinstance(expected, list) and isinstance(got, list):
         for index, pair in enumerate(zip(expected, got, strict=False)):
             yield from differences(*pair, f"{path}[{index}]")
         if len(expected) != len(got):
             yield f"{path}: expected {len(expected)} items, got {len(got)}"
-    elif type(expected) is not type(got) or expected != got:
-        if not (isinstance(expected, int | float) and isinstance(got, int | float) and expected == got):
-            yield f"{path}: expected {_show(expected)}, got {_show(got)}"
+    elif not _equal_scalars(expected, got):
+        yield f"{path}: expected {_show(expected)}, got {_show(got)}"
+
+
+def _object_differences(expected: JsonObject, got: JsonObject, path: str) -> Iterator[str]:
+    for key in expected:
+        if key in got:
+            yield from differences(expected[key], got[key], f"{path}.{key}")
+        else:
+            yield f"{path}.{key}: expected {_show(expected[key])}, but it is missing"
+    for key in got:
+        if key not in expected:
+            yield f"{path}.{key}: not expected, got {_show(got[key])}"
+
+
+def _equal_scalars(expected: Json, got: Json) -> bool:
+    """1 equals 1.0, but true does not equal 1."""
+    if isinstance(expected, bool) or isinstance(got, bool):
+        return expected is got
+    return bool(expected == got)
 
 
 def _show(value: Json) -> str:

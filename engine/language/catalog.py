@@ -20,8 +20,10 @@ from engine.language.inherit import Resolved, Resolver
 from engine.language.kinds.auth import check_for_keys
 from engine.language.kinds.dialect import check_dialect, compile_dialect
 from engine.language.kinds.endpoint import check_endpoint, compile_endpoint
+from engine.language.kinds.mock import check_mock, compile_mock
 from engine.language.reader import ScalarNode
 from engine.language.shipped import MAPPINGS, TEMPLATES
+from engine.translate.mock_plan import MockPlan
 from engine.translate.plan import DialectPlan, EndpointPlan
 
 __all__ = ["Catalog", "load_catalog", "read_catalog"]
@@ -43,13 +45,16 @@ class Catalog:
     sources: Sources
     digest: str
     documents: tuple[Document, ...] = field(default=())
+    mocks: Mapping[str, MockPlan] = field(default_factory=dict)
 
     def recompile_endpoint(self, identifier: str) -> EndpointPlan | None:
         """Compile one endpoint again so that what it builds remembers its origins (`engine explain`)."""
         resolved = self.resolved.get(("endpoint", identifier))
         if resolved is None:
             return None
-        return compile_endpoint(resolved, Problems(), template_loader(self.folders, Problems(), self.sources), trace=True)
+        return compile_endpoint(
+            resolved, Problems(), template_loader(self.folders, Problems(), self.sources), trace=True
+        )
 
 
 def load_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
@@ -79,6 +84,8 @@ def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catal
     resolved = {key: found for key, each in chosen.items() if (found := resolver.resolve(each)) is not None}
     endpoints: dict[str, EndpointPlan] = {}
     dialects: dict[str, DialectPlan] = {}
+    mocks: dict[str, MockPlan] = {}
+    served = [key[1] for key, each in resolved.items() if key[0] == "endpoint" and not each.document.flag("abstract")]
     for (kind, identifier), each in resolved.items():
         if each.document.flag("abstract"):
             continue
@@ -89,13 +96,13 @@ def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catal
             _keep(endpoints, identifier, compile_endpoint(each, mine, load_template))
         elif kind == "dialect" and check_dialect(each, mine):
             _keep(dialects, identifier, compile_dialect(each, mine, load_template))
+        elif kind == "mock" and check_mock(each, mine):
+            _keep(mocks, identifier, compile_mock(each, mine, load_template, served))
         problems.extend(mine)
     plans: list[EndpointPlan | DialectPlan] = [*endpoints.values(), *dialects.values()]
     digests = [f"{plan.id}={plan.digest}" for plan in plans]
     digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:12]
-    return Catalog(
-        tuple(places), resolved, endpoints, dialects, problems, sources, digest, tuple(documents)
-    )
+    return Catalog(tuple(places), resolved, endpoints, dialects, problems, sources, digest, tuple(documents), mocks)
 
 
 def _keep(plans: dict[str, Plan], identifier: str, plan: Plan | None) -> None:
@@ -103,9 +110,7 @@ def _keep(plans: dict[str, Plan], identifier: str, plan: Plan | None) -> None:
         plans[identifier] = plan
 
 
-def _check_overlays(
-    overlays: list[Document], chosen: Mapping[tuple[str, str], Document], problems: Problems
-) -> None:
+def _check_overlays(overlays: list[Document], chosen: Mapping[tuple[str, str], Document], problems: Problems) -> None:
     for overlay in overlays:
         kind, _, identifier = overlay.id.partition(":")
         if (kind, identifier) not in chosen:
@@ -131,10 +136,10 @@ def template_loader(folders: Sequence[Path], problems: Problems, sources: Source
                 if path not in cache:
                     cache[path] = _read_text(path)
                 return cache[path]
-        known = sorted({str(path.relative_to(root)) for root in _template_roots(mark.file, folders) for path in root.rglob("*.j2")})
-        problems.add(
-            "E034", f"there is no template {name!r}", mark, length=len(name), help=did_you_mean(name, known)
+        known = sorted(
+            {str(path.relative_to(root)) for root in _template_roots(mark.file, folders) for path in root.rglob("*.j2")}
         )
+        problems.add("E034", f"there is no template {name!r}", mark, length=len(name), help=did_you_mean(name, known))
         return None
 
     return load

@@ -71,7 +71,9 @@ def read_documents(folders: Sequence[Path], problems: Problems, sources: Sources
             problems.add("E001", "there is no such file or folder", Mark(str(folder), 1, 1))
             continue
         found = [
-            document for path in mapping_files(folder) if (document := _read(path, folder, problems, sources)) is not None
+            document
+            for path in mapping_files(folder)
+            if (document := _read(path, folder, problems, sources)) is not None
         ]
         _check_unique(found, problems)
         documents += found
@@ -102,9 +104,7 @@ def _kind(node: MappingNode, problems: Problems) -> str | None:
     entry = node.entries.get("mapping")
     listed = ", ".join(f"{kind}/{VERSION}" for kind in KINDS)
     if entry is None or first != "mapping":
-        problems.add(
-            "E020", "the first key must be `mapping: kind/1`", node.mark, help=(f"kinds: {listed}",)
-        )
+        problems.add("E020", "the first key must be `mapping: kind/1`", node.mark, help=(f"kinds: {listed}",))
         return None
     value = entry.value.value if isinstance(entry.value, ScalarNode) else None
     head = _HEAD.fullmatch(value) if isinstance(value, str) else None

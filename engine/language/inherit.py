@@ -59,7 +59,11 @@ class Resolver:
         for overlay in mine:
             changes = MappingNode(
                 overlay.root.mark,
-                {key: each for key, each in overlay.root.entries.items() if key not in ("mapping", "target", "doc", "title")},
+                {
+                    key: each
+                    for key, each in overlay.root.entries.items()
+                    if key not in ("mapping", "target", "doc", "title")
+                },
             )
             root = _Merge(self._problems, overlay=True, owner=base.id).mapping(root, changes, "")
         return replace(base, root=root, overlays=tuple(mine))
@@ -192,7 +196,10 @@ class _Merge:
         for key, new in entry.value.entries.items():
             if key in entries:
                 self._problems.add(
-                    "E031", f"{path or 'the target'} has {key!r} already; `$add` is for new keys", new.key.mark, length=len(key)
+                    "E031",
+                    f"{path or 'the target'} has {key!r} already; `$add` is for new keys",
+                    new.key.mark,
+                    length=len(key),
                 )
             entries[key] = new
 

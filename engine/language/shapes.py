@@ -77,14 +77,17 @@ class Text:
     choices: tuple[str, ...] = ()
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         return self.pattern_help or "a string"
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return isinstance(node, ScalarNode) and isinstance(node.value, str)
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
             wrong_type(self, node, where, problems)
         elif self.choices and node.value not in self.choices:
@@ -99,11 +102,13 @@ class Text:
             problems.add("E023", f"{where} must be {self.describe()}", node.mark, length=node.length)
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         if self.choices:
             return {"enum": list(self.choices)}
         return {"type": "string", **({"pattern": f"^(?:{self.pattern})$"} if self.pattern else {})}
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         return to_json(node)
 
 
@@ -116,12 +121,14 @@ class Number:
     whole: bool = False
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         what = "a whole number" if self.whole else "a number"
         limits = [f"at least {self.min:g}"] if self.min is not None else []
         limits += [f"at most {self.max:g}"] if self.max is not None else []
         return " ".join([what, " and ".join(limits)]).strip()
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return (
             isinstance(node, ScalarNode)
             and isinstance(node.value, int if self.whole else int | float)
@@ -129,6 +136,7 @@ class Number:
         )
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         if not self.matches(node):
             wrong_type(self, node, where, problems)
             return
@@ -138,6 +146,7 @@ class Number:
             problems.add("E023", f"{where} must be {self.describe()}", node.mark)
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         limits = {"minimum": self.min, "maximum": self.max}
         return {
             "type": "integer" if self.whole else "number",
@@ -145,6 +154,7 @@ class Number:
         }
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         return to_json(node)
 
 
@@ -153,19 +163,24 @@ class Bool:
     """true or false."""
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         return "true or false"
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return isinstance(node, ScalarNode) and isinstance(node.value, bool)
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         if not self.matches(node):
             wrong_type(self, node, where, problems)
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         return {"type": "boolean"}
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         return to_json(node)
 
 
@@ -176,18 +191,22 @@ class Anything:
     what: str = "any value"
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         return self.what
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return True
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
         """Nothing can be wrong with data."""
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         return {}
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         return to_json(node)
 
 
@@ -198,18 +217,22 @@ class Tree:
     what: str = "a value tree"
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         return self.what
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return True
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
         """The compiler of trees does this."""
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         return {"$ref": "#/$defs/tree"}
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         return to_json(node)
 
 
@@ -218,19 +241,24 @@ class Condition:
     """One `=expression` that is true or false, or one of the literals true and false."""
 
     def describe(self) -> str:
-        return "a condition, such as \"=present(req.tools)\""
+        """Name the shape for a person."""
+        return 'a condition, such as "=present(req.tools)"'
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return isinstance(node, ScalarNode) and isinstance(node.value, str | bool)
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         if not self.matches(node):
             wrong_type(self, node, where, problems)
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         return {"anyOf": [{"type": "string", "pattern": "^="}, {"type": "boolean"}]}
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         return to_json(node)
 
 
@@ -242,12 +270,15 @@ class ListOf:
     min_items: int = 0
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         return f"a list, each item {self.item.describe()}"
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return isinstance(node, SequenceNode)
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         if not isinstance(node, SequenceNode):
             wrong_type(self, node, where, problems)
             return
@@ -257,9 +288,15 @@ class ListOf:
             self.item.check(item, f"{where}[{index}]", problems)
 
     def schema(self) -> JsonObject:
-        return {"type": "array", "items": self.item.schema(), **({"minItems": self.min_items} if self.min_items else {})}
+        """The JSON Schema of the shape."""
+        return {
+            "type": "array",
+            "items": self.item.schema(),
+            **({"minItems": self.min_items} if self.min_items else {}),
+        }
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         assert isinstance(node, SequenceNode)
         return [self.item.value(item) for item in node.items]
 
@@ -273,27 +310,35 @@ class MapOf:
     key_help: str = "a name"
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         return f"a mapping of names to {self.item.describe()}"
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return isinstance(node, MappingNode)
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         if not isinstance(node, MappingNode):
             wrong_type(self, node, where, problems)
             return
         for key, entry in node.entries.items():
             if self.key_pattern and not re.fullmatch(self.key_pattern, key):
                 problems.add(
-                    "E023", f"{key!r} cannot be a key of {where}: it must be {self.key_help}", entry.key.mark, length=len(key)
+                    "E023",
+                    f"{key!r} cannot be a key of {where}: it must be {self.key_help}",
+                    entry.key.mark,
+                    length=len(key),
                 )
             self.item.check(entry.value, f"{where}.{key}", problems)
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         names = {"propertyNames": {"pattern": f"^(?:{self.key_pattern})$"}} if self.key_pattern else {}
         return {"type": "object", "additionalProperties": self.item.schema(), **names}
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         assert isinstance(node, MappingNode)
         return {key: self.item.value(entry.value) for key, entry in node.entries.items()}
 
@@ -305,15 +350,18 @@ class OneOf:
     shapes: tuple[Shape, ...]
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         return ", or ".join(shape.describe() for shape in self.shapes)
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return any(shape.matches(node) for shape in self.shapes)
 
     def _fitting(self, node: Node) -> Shape | None:
         return next((shape for shape in self.shapes if shape.matches(node)), None)
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         fitting = self._fitting(node)
         if fitting is None:
             wrong_type(self, node, where, problems)
@@ -321,9 +369,11 @@ class OneOf:
             fitting.check(node, where, problems)
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         return {"anyOf": [shape.schema() for shape in self.shapes]}
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         fitting = self._fitting(node)
         return to_json(node) if fitting is None else fitting.value(node)
 
@@ -353,12 +403,17 @@ class Object:
     open_keys: Callable[[str], bool] | None = field(default=None)
 
     def describe(self) -> str:
-        return f"a mapping with the keys {', '.join(self.fields)}" if len(self.fields) < 9 else f"{self.label} (a mapping)"
+        """Name the shape for a person."""
+        return (
+            f"a mapping with the keys {', '.join(self.fields)}" if len(self.fields) < 9 else f"{self.label} (a mapping)"
+        )
 
     def matches(self, node: Node) -> bool:
+        """Say whether the node is of this kind at all."""
         return isinstance(node, MappingNode)
 
     def check(self, node: Node, where: str, problems: Problems) -> None:
+        """Add a problem for each structural mistake."""
         if not isinstance(node, MappingNode):
             wrong_type(self, node, where, problems)
             return
@@ -389,6 +444,7 @@ class Object:
                 )
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         properties: JsonObject = {}
         for key, known in self.fields.items():
             properties[key] = {"description": known.doc, **known.shape.schema()}
@@ -406,10 +462,9 @@ class Object:
         }
 
     def value(self, node: Node) -> Json:
+        """The plain value of a checked node."""
         assert isinstance(node, MappingNode)
-        found: JsonObject = {
-            key: known.default for key, known in self.fields.items() if known.default is not None
-        }
+        found: JsonObject = {key: known.default for key, known in self.fields.items() if known.default is not None}
         for key, entry in node.entries.items():
             known = self.fields.get(key)
             found[key] = to_json(entry.value) if known is None else known.shape.value(entry.value)
@@ -417,7 +472,7 @@ class Object:
 
 
 TREE_DEFINITION: JsonObject = {
-    "description": "A value: a literal, an \"=expression\" (JMESPath), one $operator, an object or a list.",
+    "description": 'A value: a literal, an "=expression" (JMESPath), one $operator, an object or a list.',
 }
 
 

@@ -83,14 +83,16 @@ class Env:
     def inner(self, names: Mapping[str, Type], aliases: Mapping[str, tuple[str, ...]] | None = None) -> Env:
         """This environment with more names, and a usage of its own."""
         kept = {name: path for name, path in self.aliases.items() if name not in names}
-        return replace(
-            self, names={**self.names, **names}, aliases={**kept, **(aliases or {})}, usage=Usage()
-        )
+        return replace(self, names={**self.names, **names}, aliases={**kept, **(aliases or {})}, usage=Usage())
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A compiled node: its closure, its static type, whether it can be absent, and its place."""
+    """A compiled node: its closure, its static type, whether it can be absent, and its place.
+
+    `raw` is the bare expression of a leaf: null instead of ABSENT, and errors without a place. Containers run it to
+    save a call per leaf, and fall back to `build` for the place when it fails.
+    """
 
     build: Build
     type: Type
@@ -98,6 +100,7 @@ class Compiled:
     mark: Mark
     constant: bool = False
     path: tuple[str, ...] | None = None
+    raw: Build | None = None
 
 
 Operator = Callable[["TreeCompiler", MappingNode, Env, Type | None], Compiled]
@@ -244,7 +247,7 @@ class TreeCompiler:
         path = self._plain_path(expression, env)
         if path is not None:
             env.usage.whole.add(path)
-        return Compiled(leaf, expression.result, True, mark, path=path)
+        return Compiled(leaf, expression.result, True, mark, path=path, raw=evaluate)
 
     def _plain_path(self, expression: Expression, env: Env) -> tuple[str, ...] | None:
         if not PLAIN_PATH.fullmatch(expression.text.strip()):
@@ -260,7 +263,11 @@ class TreeCompiler:
         for problem in found:
             mark, _ = mark_at(node, problem.offset + lead)
             self.problems.add(
-                problem.code, self._in_slot(problem.code, problem.message, env), mark, length=problem.length, help=problem.help
+                problem.code,
+                self._in_slot(problem.code, problem.message, env),
+                mark,
+                length=problem.length,
+                help=problem.help,
             )
         if expression is not None:
             self._note_usage(expression, env)
@@ -286,7 +293,10 @@ class TreeCompiler:
             return lambda scope: fixed
         if not isinstance(node, ScalarNode) or not str(node.value).startswith("="):
             self.problems.add(
-                "E104", "a condition is one `=expression` that is true or false", node.mark, help=("e.g. =present(req.tools)",)
+                "E104",
+                "a condition is one `=expression` that is true or false",
+                node.mark,
+                help=("e.g. =present(req.tools)",),
             )
             return lambda scope: False
         expression = self.expression(node, env)
@@ -441,13 +451,24 @@ class Fragment:
 
 def _plain_object(members: list[tuple[str, Compiled]]) -> Build:
     pairs = tuple((key, each.build) for key, each in members)
+    fast = tuple((key, each.raw or each.build, each.raw is not None) for key, each in members)
+
+    def with_places(scope: Scope) -> Json:
+        return {key: value for key, each in pairs if (value := each(scope)) is not ABSENT}
 
     def build(scope: Scope) -> Json:
         made = {}
-        for key, each in pairs:
-            value = each(scope)
-            if value is not ABSENT:
+        try:
+            for key, each, is_raw in fast:
+                value = each(scope)
+                if value is None:
+                    if is_raw:
+                        continue
+                elif value is ABSENT:
+                    continue
                 made[key] = value
+        except EvaluationError:
+            return with_places(scope)
         return made
 
     return build
@@ -487,5 +508,3 @@ def new_dict(env: Env) -> Callable[[], dict[str, Json]]:
 def new_list(env: Env) -> Callable[[], list[Json]]:
     """The list type that operators build."""
     return TracedList if env.trace else list
-
-

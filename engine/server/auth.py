@@ -28,12 +28,13 @@ def authenticate(head: Head, clients: ClientsConfig) -> Caller:
     if len(credentials) > 1:
         raise _refused(_TWO)
     credential = next(iter(credentials), None)
-    if credential is not None and not _VISIBLE.fullmatch(credential):
-        raise _refused(_WRONG)
+    well_formed = credential is not None and _VISIBLE.fullmatch(credential) is not None
     if clients.auth == "open":
-        return Caller(credential=None if credential is None else Secret(credential))
+        return Caller(credential=Secret(credential) if credential is not None and well_formed else None)
     if credential is None:
         raise _refused(_MISSING)
+    if not well_formed:
+        raise _refused(_WRONG)
     if clients.auth == "pass_through":
         return Caller(credential=Secret(credential))
     return _holder(credential, clients)
@@ -43,9 +44,9 @@ def _credentials(head: Head) -> set[str]:
     found = set(head.all("x-api-key"))
     for value in head.all("authorization"):
         scheme, _, rest = value.strip().partition(" ")
-        # Another scheme is kept whole: it cannot match a key, and it still counts as a second credential.
-        found.add(rest.strip() if scheme.lower() == "bearer" else value)
-    return found - {""}
+        # Another scheme, or none, stays as it is behind a space: no key begins so, and it counts as a second credential.
+        found.add(rest.strip() if scheme.lower() == "bearer" else f" {value}")
+    return found - {"", " "}
 
 
 def _holder(credential: str, clients: ClientsConfig) -> Caller:

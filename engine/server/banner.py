@@ -32,7 +32,7 @@ def banner(config: GatewayConfig, catalog: Plans, port: int) -> str:
 
 
 def _host(host: str) -> str:
-    if host in ("0.0.0.0", "::", ""):  # noqa: S104  # compared with, not bound to
+    if host in ("0.0.0.0", "::", ""):
         return "localhost"
     return f"[{host}]" if ":" in host else host
 

@@ -8,7 +8,7 @@ must be complete within `headers_s` of its first byte, or of the connection for 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,53 +18,66 @@ SLACK_BYTES: Final = 65536
 """A head that is a little too large gets a proper answer from the door; one that has no end is cut off here."""
 
 
+class BoundedProtocol(HttpToolsProtocol):
+    """One client connection. `headers_s` and `limit_bytes` are set in the subclass that `make_protocol` makes."""
+
+    headers_s: ClassVar[float] = 10
+    limit_bytes: ClassVar[int] = 32768 + SLACK_BYTES
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._in_head = True
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client connected: its first head is awaited."""
+        super().connection_made(transport)
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; while they belong to a head they are counted and timed."""
+        if self._in_head:
+            self._arm()
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.limit_bytes:  # still no end of it in sight
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head = False
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole; what comes next is another head."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.headers_s, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
 def make_protocol(config: GatewayConfig) -> type[asyncio.Protocol]:
     """The protocol class for a config; uvicorn makes one of it for each connection."""
-    headers_s, limit = config.timeouts.headers_s, config.limits.headers_bytes + SLACK_BYTES
-
-    class BoundedProtocol(HttpToolsProtocol):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._head_bytes = 0
-            self._in_head = True
-            self._deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-            super().connection_made(transport)
-            self._arm()
-
-        def data_received(self, data: bytes) -> None:
-            if self._in_head:
-                self._arm()
-                self._head_bytes += len(data)
-            super().data_received(data)
-            if self._in_head and self._head_bytes > limit:  # still no end of it in sight
-                self.transport.abort()
-
-        def on_headers_complete(self) -> None:
-            self._in_head = False
-            self._disarm()
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            self._in_head, self._head_bytes = True, 0
-            super().on_message_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
-            super().connection_lost(exc)
-
-        def _arm(self) -> None:
-            if self._deadline is None:
-                self._deadline = self.loop.call_later(headers_s, self._too_slow)
-
-        def _disarm(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-
-        def _too_slow(self) -> None:
-            if not self.transport.is_closing():
-                self.transport.close()
-
-    return BoundedProtocol
+    bounds = {
+        "headers_s": config.timeouts.headers_s,
+        "limit_bytes": config.limits.headers_bytes + SLACK_BYTES,
+    }
+    return type("ConfiguredProtocol", (BoundedProtocol,), bounds)

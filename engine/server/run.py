@@ -55,9 +55,9 @@ def run(config: GatewayConfig, catalog: Plans) -> int:
         listener = bind(config.listen.host, config.listen.port)
     except OSError as problem:
         place = f"{config.listen.host}:{config.listen.port}"
-        print(f"engine: cannot listen on {place}: {problem.strerror or problem}", file=sys.stderr)
+        sys.stderr.write(f"engine: cannot listen on {place}: {problem.strerror or problem}\n")
         return 1
-    print(banner(config, catalog, listener.getsockname()[1]), file=sys.stderr, flush=True)
+    sys.stderr.write(banner(config, catalog, listener.getsockname()[1]) + "\n")
     if config.workers == 1:
         return serve(config, catalog, listener)
     return Supervisor(config.workers, lambda: serve(config, catalog, listener)).run()

@@ -33,7 +33,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until all children have ended. Returns the exit status: 0 after an orderly stop."""
         if not hasattr(os, "fork"):
-            print("engine: several workers need a system that can fork; use --workers 1", file=sys.stderr)
+            sys.stderr.write("engine: several workers need a system that can fork; use --workers 1\n")
             return 1
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._forward)
@@ -69,10 +69,10 @@ class Supervisor:
             return
         self._early_deaths = self._early_deaths + 1 if time.monotonic() - born < EARLY_DEATH_S else 0
         if self._early_deaths >= EARLY_DEATHS:
-            print("engine: workers keep dying at their start; giving up", file=sys.stderr)
+            sys.stderr.write("engine: workers keep dying at their start; giving up\n")
             self._forward(signal.SIGTERM, None)
             return
-        print(f"engine: worker {pid} died; starting another", file=sys.stderr)
+        sys.stderr.write(f"engine: worker {pid} died; starting another\n")
         time.sleep(RESTART_PAUSE_S)
         if not self._stopping:
             self._start()

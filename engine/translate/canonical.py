@@ -106,6 +106,19 @@ def check_request(request: Json) -> JsonObject:
     if not isinstance(request, dict):
         raise refuse(f"The request body must be a JSON object, not {KIND_NAMES[type(request)]}.", None)
     kept = {key: value for key, value in request.items() if value is not None}
+    _check_fields(kept)
+    for index, message in enumerate(kept["messages"]):
+        _check_message(message, f"messages[{index}]")
+    for key, check in _OTHERS.items():
+        if key in kept:
+            check(kept[key], key)
+    if "stream_options" in kept and not kept.get("stream"):
+        raise refuse("'stream_options' is only allowed when 'stream' is true.", "stream_options", "invalid_value")
+    return kept
+
+
+def _check_fields(kept: JsonObject) -> None:
+    """The top level: what must be there, the type of each field, and ranges that hold everywhere."""
     for key in ("model", "messages"):
         if key not in kept:
             raise missing(key)
@@ -119,14 +132,6 @@ def check_request(request: Json) -> JsonObject:
         raise refuse("'model' must not be empty.", "model", "invalid_value")
     if not kept["messages"]:
         raise refuse("'messages' must hold at least one message.", "messages", "invalid_value")
-    for index, message in enumerate(kept["messages"]):
-        _check_message(message, f"messages[{index}]")
-    for key, check in _OTHERS.items():
-        if key in kept:
-            check(kept[key], key)
-    if "stream_options" in kept and not kept.get("stream"):
-        raise refuse("'stream_options' is only allowed when 'stream' is true.", "stream_options", "invalid_value")
-    return kept
 
 
 def _check_limits(key: str, value: float) -> None:
@@ -146,7 +151,9 @@ def _check_message(message: Json, where: str) -> None:
         if not isinstance(role, str):
             raise _wrong_type(f"{where}.role", "a string", role)
         allowed = ", ".join(f"'{name}'" for name in ROLES)
-        raise refuse(f"Invalid value: '{role[:40]}'. Supported values are: {allowed}.", f"{where}.role", "invalid_value")
+        raise refuse(
+            f"Invalid value: '{role[:40]}'. Supported values are: {allowed}.", f"{where}.role", "invalid_value"
+        )
     content = message.get("content")
     if type(content) is not str:
         _check_content(content, message, role, where)

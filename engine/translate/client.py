@@ -26,25 +26,33 @@ def read_client(
         raise refuse(f"The request body must be a JSON object, not {KIND_NAMES[type(body)]}.", None)
     scope: Scope = {"in": body, "http": http.as_json(), "opt": options}
     try:
-        for rule in dialect.refuse:
-            if rule.when(scope):
-                rule.build(scope)
-        for loss in dialect.losses:
-            if loss.when(scope):
-                losses.add(str(loss.build(scope)), "dropped", rule=f"{dialect.id}.losses.{loss.name}")
-        request = operation.request(scope) if operation.request is not None else body
+        request = _run_request(dialect, operation, scope, losses)
     except (RequestError, UpstreamError, TranslationError):
         raise
     except EngineError as error:
-        info = ErrorInfo("internal", "The request could not be translated.", code="mapping_request_error", retryable=False)
+        info = ErrorInfo(
+            "internal", "The request could not be translated.", code="mapping_request_error", retryable=False
+        )
         raise TranslationError(info, detail=f"{dialect.id}.{operation.name}: {error}") from error
-    if request is ABSENT:
-        request = {}
-    if "*" not in operation.reads:
-        unread = {key: value for key, value in body.items() if key not in operation.reads and value is not None}
-        if unread:
-            request = {**request, "extra": {**unread, **(request.get("extra") or {})}}
-    return check_request(request)
+    return check_request(_with_unread(request, body, operation))
+
+
+def _run_request(dialect: DialectPlan, operation: OperationPlan, scope: Scope, losses: Losses) -> JsonObject:
+    for rule in dialect.refuse:
+        if rule.when(scope):
+            rule.build(scope)
+    for loss in dialect.losses:
+        if loss.when(scope):
+            losses.add(str(loss.build(scope)), "dropped", rule=f"{dialect.id}.losses.{loss.name}")
+    request = operation.request(scope) if operation.request is not None else scope["in"]
+    return request if isinstance(request, dict) else {}
+
+
+def _with_unread(request: JsonObject, body: JsonObject, operation: OperationPlan) -> JsonObject:
+    if "*" in operation.reads or body.keys() <= operation.reads:
+        return request
+    unread = {key: value for key, value in body.items() if key not in operation.reads and value is not None}
+    return {**request, "extra": {**unread, **(request.get("extra") or {})}} if unread else request
 
 
 def write_reply(dialect: DialectPlan, operation: OperationPlan, scope: Scope, codec: Codec) -> ClientReply:
@@ -67,17 +75,13 @@ def _header_texts(extra: Json) -> dict[str, str]:
     return {name.lower(): str(value) for name, value in extra.items() if value is not None}
 
 
-def write_error(
-    dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None, codec: Codec
-) -> ClientReply:
+def write_error(dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None, codec: Codec) -> ClientReply:
     """Write an error in the dialect's own shape, with `retry-after` and `x-should-retry` where they say something."""
     scope: Scope = {"err": info.as_json(), "req": request}
     no_headers: JsonObject = {}
     if dialect is None:
         status, extra = info.status, no_headers
-        body: Json = {
-            "error": {"message": info.message, "type": info.type, "param": info.param, "code": info.code}
-        }
+        body: Json = {"error": {"message": info.message, "type": info.type, "param": info.param, "code": info.code}}
     else:
         status, extra, body = dialect.errors(scope)
     headers = {**_JSON_HEADERS, **_header_texts(extra), **info.headers}

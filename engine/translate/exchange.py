@@ -39,12 +39,12 @@ def chat_exchange(
     scope = request_scope(target, prepared, model, context)
     reply = yield build_chat_request(target, scope, losses, codec)
     emitted = read_reply(target, plan.response, scope, reply, codec)
-    return build_reply(
-        emitted, endpoint=plan.id, model=request["model"], context=context, losses=losses, codec=codec
-    )
+    return build_reply(emitted, endpoint=plan.id, model=request["model"], context=context, losses=losses, codec=codec)
 
 
-def models_exchange(target: Target, context: Context, codec: Codec) -> Generator[UpstreamRequest, UpstreamReply, list[JsonObject]]:
+def models_exchange(
+    target: Target, context: Context, codec: Codec
+) -> Generator[UpstreamRequest, UpstreamReply, list[JsonObject]]:
     """List the upstream's models as canonical model objects; an endpoint without `models` lists none."""
     models = target.plan.models
     if models is None:
@@ -111,9 +111,18 @@ def run(build: Build, scope: Scope, target: Target, side: str) -> Json:
         raise
     except EngineError as error:
         if side == "request":
-            info = ErrorInfo("internal", f"The mapping {target.plan.id} failed on this request.", code="mapping_request_error", retryable=False)
+            info = ErrorInfo(
+                "internal",
+                f"The mapping {target.plan.id} failed on this request.",
+                code="mapping_request_error",
+                retryable=False,
+            )
         else:
-            info = ErrorInfo("upstream", f"The mapping {target.plan.id} could not read the upstream's answer.", code="mapping_response_error")
+            info = ErrorInfo(
+                "upstream",
+                f"The mapping {target.plan.id} could not read the upstream's answer.",
+                code="mapping_response_error",
+            )
         raise TranslationError(info, detail=str(error)) from error
 
 
@@ -178,7 +187,9 @@ def read_reply(target: Target, build: Build, scope: Scope, reply: UpstreamReply,
         raise
     except EngineError as error:
         raise TranslationError(
-            ErrorInfo("upstream", "The upstream failed, and its answer could not be read.", code="mapping_response_error"),
+            ErrorInfo(
+                "upstream", "The upstream failed, and its answer could not be read.", code="mapping_response_error"
+            ),
             detail=f"errors of {target.plan.id}: {error}",
         ) from error
     if not readable:

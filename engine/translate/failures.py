@@ -54,15 +54,15 @@ def _applies(rule: ErrorRule, status: int, scope: Scope) -> bool:
     return rule.when is None or rule.when(scope)
 
 
-def _failure(
-    target: Target, rule: ErrorRule, status: int, scope: Scope, retry_after_s: int | None
-) -> UpstreamError:
+def _failure(target: Target, rule: ErrorRule, status: int, scope: Scope, retry_after_s: int | None) -> UpstreamError:
     built = rule.build(scope)
     raised: JsonObject = built if isinstance(built, dict) else {}
     kind = raised.get("type") or _type_of(status)
     if kind not in ERROR_TYPES:
         raise TranslationError(
-            ErrorInfo("internal", "The mapping of this upstream has a broken error rule.", code="mapping_response_error"),
+            ErrorInfo(
+                "internal", "The mapping of this upstream has a broken error rule.", code="mapping_response_error"
+            ),
             detail=f"errors.{rule.name} of {target.plan.id} gave the type {kind!r}",
         )
     own_status = raised.get("status")
@@ -135,4 +135,3 @@ def clean_message(value: Json, secrets: Iterable[Json]) -> str | None:
             value = value.replace(secret.reveal(), "***")
     text = _CONTROL.sub(" ", value).strip()
     return text if len(text) <= MESSAGE_CHARS else text[: MESSAGE_CHARS - 1] + "…"
-

@@ -46,9 +46,7 @@ _MESSAGE_KEYS: Final = frozenset({"role", "content", "tool_calls", "tool_call_id
 
 def unsupported(message: str, param: str) -> RequestError:
     """A legal request that this endpoint cannot serve: 400 `unsupported_feature`, nothing was sent upstream."""
-    return RequestError(
-        ErrorInfo("invalid_request", message, code="unsupported_feature", param=param, retryable=False)
-    )
+    return RequestError(ErrorInfo("invalid_request", message, code="unsupported_feature", param=param, retryable=False))
 
 
 def prepare(plan: EndpointPlan, request: JsonObject, model_id: str, losses: Losses) -> JsonObject:
@@ -129,9 +127,7 @@ def _apply_limits(plan: EndpointPlan, kept: JsonObject, name: str, policy: Param
         del kept[name]
         losses.add(name, "dropped", rule=rule)
     elif policy.over == "reject":
-        bounds = " and ".join(
-            [f"at least {low:g}"] * (low is not None) + [f"at most {high:g}"] * (high is not None)
-        )
+        bounds = " and ".join([f"at least {low:g}"] * (low is not None) + [f"at most {high:g}"] * (high is not None))
         raise RequestError(
             ErrorInfo(
                 "invalid_request",

@@ -61,6 +61,7 @@ class _Dialect:
         self.trace = trace
 
     def plan(self) -> DialectPlan:
+        """Compile every section."""
         client_env = Env(scopes.client_names(self.opt), "refuse", "request", Usage())
         refuse = compile_refusals(self.compiler, self.root.get("refuse"), client_env)
         losses = compile_losses(self.compiler, self.root.get("losses"), client_env)
@@ -84,7 +85,9 @@ class _Dialect:
         """The operations by name; a dialect with one may write it flat (DECISIONS 2.5)."""
         found = entries_of(self.root.get("operations"))
         if self.root.get("route") is not None:
-            flat = MappingNode(self.root.mark, {key: self.root.entries[key] for key in _SINGLE if key in self.root.entries})
+            flat = MappingNode(
+                self.root.mark, {key: self.root.entries[key] for key in _SINGLE if key in self.root.entries}
+            )
             found.append(("main", flat))
         if not found:
             self.problems.add("E024", f"{self.resolved.id} lacks the section 'operations'", self.root.mark)

@@ -36,7 +36,9 @@ _RESPONSE: Final = Object(
     "response",
 )
 
-_EVENT: Final = Object({"send": Field(Tree("a frame or a list of frames"), "What the client gets.", required=True)}, "an event")
+_EVENT: Final = Object(
+    {"send": Field(Tree("a frame or a list of frames"), "What the client gets.", required=True)}, "an event"
+)
 
 STREAM: Final = Object(
     {
@@ -45,11 +47,18 @@ STREAM: Final = Object(
         "blocks": Field(Text(choices=("serial", "parallel")), "Whether blocks may interleave.", default="parallel"),
         "event": Field(Tree("an =expression over `data`"), "The SSE event name of each frame."),
         "number": Field(
-            Object({"field": Field(Text(), "The key.", required=True), "from": Field(Number(whole=True), "The first.", default=0)}),
+            Object(
+                {
+                    "field": Field(Text(), "The key.", required=True),
+                    "from": Field(Number(whole=True), "The first.", default=0),
+                }
+            ),
             "Number the frames in a key.",
         ),
         "events": Field(
-            Object({name: Field(OneOf((_EVENT, Text(choices=("ignore",)))), f"On `{name}`.") for name in EVENTS}, "events"),
+            Object(
+                {name: Field(OneOf((_EVENT, Text(choices=("ignore",)))), f"On `{name}`.") for name in EVENTS}, "events"
+            ),
             "What is sent for each event.",
             required=True,
         ),
@@ -87,7 +96,9 @@ DIALECT: Final = Object(
         **{key: Field(each.shape, each.doc, default=each.default) for key, each in _OPERATION_FIELDS.items()},
         "options": Field(OPTIONS, "Knobs that a gateway config may set."),
         "refuse": Field(REFUSE, "Requests that are refused."),
-        "errors": Field(MapOf(ERROR_SHAPE, NAME), "Errors in the dialect's own shape; the last has no `when`.", required=True),
+        "errors": Field(
+            MapOf(ERROR_SHAPE, NAME), "Errors in the dialect's own shape; the last has no `when`.", required=True
+        ),
         "losses": Field(LOSSES, "What the dialect loses by itself."),
         "define": Field(DEFINE, "Fragments for `$use`."),
         "tests": Field(TESTS, "Cases that `engine test` runs."),
@@ -95,4 +106,3 @@ DIALECT: Final = Object(
     "a dialect",
     "An API that clients speak to us.",
 )
-

@@ -32,7 +32,7 @@ from engine.language.static_types import Type, array_of, object_of
 from engine.language.tree import Env, TemplateLoader, Usage
 from engine.translate.exchange import expand_path
 from engine.translate.patterns import PatternTable
-from engine.translate.plan import Capabilities, CallPlan, EndpointPlan, ModelsPlan, ParamPolicy, Reads, SecretSpec
+from engine.translate.plan import CallPlan, Capabilities, EndpointPlan, ModelsPlan, ParamPolicy, Reads, SecretSpec
 from engine.types import ABSENT, Build, Json, JsonObject, Scope
 
 EMITTED: Final = object_of({}, dict(EMIT_KEYS))
@@ -40,9 +40,11 @@ _LISTED: Final = array_of(LISTED_MODEL)
 _PLACEHOLDER: Final = re.compile(r"\{(\+?)([^{}]*)\}")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN_HEADERS: Final = frozenset(
-    "host content-length transfer-encoding connection expect te upgrade trailer keep-alive cookie".split()
+    ["host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade", "trailer", "keep-alive", "cookie"]
 )
-_CREDENTIAL_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization"})
+_CREDENTIAL_HEADERS: Final = frozenset(
+    {"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization"}
+)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _CAPABILITY_DEFAULTS: Final[Mapping[str, Json]] = {
     "streaming": "synthetic",
@@ -81,24 +83,27 @@ class _Endpoint:
         self.trace = trace
         self.usage = Usage()
 
-    def env(self, names: Mapping[str, Type], where: str, side: str, usage: Usage | None = None, **more: bool) -> Env:
+    def _env(self, names: Mapping[str, Type], where: str, side: str, usage: Usage | None = None, **more: bool) -> Env:
         return Env(names, where, side, usage or Usage(), trace=self.trace, **more)  # type: ignore[arg-type]
 
     def plan(self) -> EndpointPlan | None:
+        """Compile every section; None when one that a plan needs is missing."""
         self._check_origins()
         request_names = scopes.request_names(self.opt)
         call = self._call(self.root.get("request"), request_names, "request", self.usage)
-        rules_env = self.env(request_names, "refuse", "request", self.usage)
+        rules_env = self._env(request_names, "refuse", "request", self.usage)
         refuse = compile_refusals(self.compiler, self.root.get("refuse"), rules_env)
         losses = compile_losses(self.compiler, self.root.get("losses"), rules_env)
-        reply_env = self.env(scopes.reply_names(self.opt), "errors", "reply")
+        reply_env = self._env(scopes.reply_names(self.opt), "errors", "reply")
         errors = compile_errors(self.compiler, self.root.get("errors"), reply_env)
         if not covers_failures(errors):
             self.problems.add(
                 "E201",
                 "no error rule takes every failed reply",
                 (self.root.get("errors") or self.root).mark,
-                help=('add a last rule under `errors:`   any: {status: [4xx, 5xx], raise: {message: "=res.error.message"}}',),
+                help=(
+                    'add a last rule under `errors:`   any: {status: [4xx, 5xx], raise: {message: "=res.error.message"}}',
+                ),
             )
         response = self._response()
         secrets = self._secrets()
@@ -163,7 +168,7 @@ class _Endpoint:
             if not (where == "request" and self.root.get("steps") is not None):
                 self.problems.add("E024", f"{self.resolved.id} lacks the section {where!r}", self.root.mark)
             return None
-        plain = self.env(names, where, "request", usage, templates=False)
+        plain = self._env(names, where, "request", usage, templates=False)
         body = node.get("body")
         host = literal_text(node.get("host"))
         if host is not None and host not in to_json(self.root.get("hosts") or MappingNode(node.mark)):
@@ -178,7 +183,7 @@ class _Endpoint:
             host=host,
             query=self._optional(node.get("query"), plain, f"{where}.query"),
             headers=self._optional(headers, plain, f"{where}.headers"),
-            body=self._optional(body, self.env(names, f"{where}.body", "request", usage), f"{where}.body"),
+            body=self._optional(body, self._env(names, f"{where}.body", "request", usage), f"{where}.body"),
             encode=literal_text(node.get("encode")) or "json",
         )
 
@@ -225,7 +230,7 @@ class _Endpoint:
         if node is None:
             self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
             return None
-        env = self.env(scopes.reply_names(self.opt), "response", "reply")
+        env = self._env(scopes.reply_names(self.opt), "response", "reply")
         return self.compiler.tree(node, env, EMITTED).build
 
     def _models(self) -> ModelsPlan | None:
@@ -236,7 +241,7 @@ class _Endpoint:
         listed = node.get("list")
         if call is None or listed is None:
             return None
-        env = self.env(scopes.models_list_names(self.opt), "models.list", "reply")
+        env = self._env(scopes.models_list_names(self.opt), "models.list", "reply")
         return ModelsPlan(call, self.compiler.tree(listed, env, _LISTED).build)
 
     # -- declarations
@@ -355,4 +360,3 @@ def digest_of(root: MappingNode) -> str:
     content: JsonObject = to_json(root)
     text = json.dumps([__version__, content], ensure_ascii=False, sort_keys=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-

@@ -52,7 +52,9 @@ CALL: Final = Object(
         ),
         "host": Field(Text(NAME, "a name of `hosts`"), "Another origin, by its name in `hosts`."),
         "path_params": Field(MapOf(Tree("a value")), "A value for each placeholder of the path."),
-        "query": Field(MapOf(Tree("a value, or a list that repeats the key")), "Query parameters; absent ones are left out."),
+        "query": Field(
+            MapOf(Tree("a value, or a list that repeats the key")), "Query parameters; absent ones are left out."
+        ),
         "headers": Field(MapOf(Tree("a value")), "Request headers; credentials belong to `auth`."),
         "body": Field(Tree("the request body"), "The body: the tree is the JSON that is sent."),
         "encode": Field(Text(choices=ENCODINGS), "How the body is written.", default="json"),
@@ -112,7 +114,9 @@ OPTIONS: Final = MapOf(
 SECRETS: Final = MapOf(
     Object(
         {
-            "env": Field(Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable"), "An environment variable."),
+            "env": Field(
+                Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable"), "An environment variable."
+            ),
             "file": Field(Text(), "A file whose content, trimmed, is the secret."),
             "client": Field(Text(), "The caller's own credential: `key` or `authorization`."),
             "parse": Field(Text(), "`json`, or `split('.')`: the secret's parts become its fields."),
@@ -136,7 +140,9 @@ AUTH: Final = Object(
             ),
             "HTTP basic authentication.",
         ),
-        "header": Field(MapOf(Tree("a secret")), "Headers that carry secrets.", example={"x-api-key": "=secret.api_key"}),
+        "header": Field(
+            MapOf(Tree("a secret")), "Headers that carry secrets.", example={"x-api-key": "=secret.api_key"}
+        ),
         "query": Field(MapOf(Tree("a secret")), "Query parameters that carry secrets."),
     },
     "auth",
@@ -145,10 +151,16 @@ AUTH: Final = Object(
 
 CAPABILITIES: Final = Object(
     {
-        "streaming": Field(by_model("native", "synthetic", "only", "probe"), "How the endpoint streams.", default="synthetic"),
+        "streaming": Field(
+            by_model("native", "synthetic", "only", "probe"), "How the endpoint streams.", default="synthetic"
+        ),
         "tools": Field(by_model("native", "prompt", "none"), "How tools reach the model.", default="none"),
-        "system": Field(by_model("native", "hoist", "first_user"), "Where system messages may stand.", default="native"),
-        "alternate": Field(OneOf((Bool(), MapOf(Bool()))), "Whether user and assistant turns must alternate.", default=False),
+        "system": Field(
+            by_model("native", "hoist", "first_user"), "Where system messages may stand.", default="native"
+        ),
+        "alternate": Field(
+            OneOf((Bool(), MapOf(Bool()))), "Whether user and assistant turns must alternate.", default=False
+        ),
         "max_stop": Field(Number(0, 64, whole=True), "How many stop sequences the endpoint takes."),
     },
     "capabilities",
@@ -159,20 +171,27 @@ PARAMS: Final = MapOf(
         {
             "min": Field(Number(), "The smallest value the endpoint takes."),
             "max": Field(Number(), "The largest value the endpoint takes."),
-            "over": Field(Text(choices=("clamp", "reject", "drop", "pass")), "What is done with a value outside.", default="clamp"),
-            "unsupported": Field(Text(choices=("reject", "drop")), "What is done when the body does not read the parameter."),
+            "over": Field(
+                Text(choices=("clamp", "reject", "drop", "pass")), "What is done with a value outside.", default="clamp"
+            ),
+            "unsupported": Field(
+                Text(choices=("reject", "drop")), "What is done when the body does not read the parameter."
+            ),
         },
         "a parameter",
     ),
     IDENTIFIER,
 )
 
-FORMAT: Final = OneOf((Text(ID_PATTERN, "the id of a toolformat"), ListOf(Text(ID_PATTERN, "the id of a toolformat"), 1)))
+FORMAT: Final = OneOf(
+    (Text(ID_PATTERN, "the id of a toolformat"), ListOf(Text(ID_PATTERN, "the id of a toolformat"), 1))
+)
 
 TOOLS: Final = Object(
     {
         "format": Field(
-            OneOf((*FORMAT.shapes, MapOf(FORMAT))), "A toolformat, a list in order of preference, or a table by model pattern."
+            OneOf((*FORMAT.shapes, MapOf(FORMAT))),
+            "A toolformat, a list in order of preference, or a table by model pattern.",
         ),
         "place": Field(
             Text(choices=("first_user", "last_user", "first_system", "last_system", "own_message")),
@@ -191,9 +210,11 @@ class _Rule:
         return Object(RULE_FIELDS, "a stream rule")
 
     def describe(self) -> str:
+        """Name the shape for a person."""
         return "a rule (set, emit, raise, end, select with cases), or `ignore`, or `error`"
 
     def matches(self, node: object) -> bool:
+        """Say whether the node is of this kind at all."""
         return True
 
     def check(self, node, where, problems) -> None:  # type: ignore[no-untyped-def]  # the protocol of Shape
@@ -201,6 +222,7 @@ class _Rule:
             OneOf((_WORD, self._object())).check(node, where, problems)
 
     def schema(self) -> JsonObject:
+        """The JSON Schema of the shape."""
         return {"anyOf": [_WORD.schema(), {"type": "object"}]}
 
     def value(self, node):  # type: ignore[no-untyped-def]
@@ -221,7 +243,8 @@ RULE_FIELDS: Final = {
 STREAM: Final = Object(
     {
         "framing": Field(
-            Text(choices=("sse", "ndjson", "json_array", "json_concat", "aws_eventstream", "text")), "How bytes are framed."
+            Text(choices=("sse", "ndjson", "json_array", "json_concat", "aws_eventstream", "text")),
+            "How bytes are framed.",
         ),
         "decode": Field(Text(choices=("json", "text")), "What a frame's data is.", default="json"),
         "state": Field(MapOf(Anything("a literal")), "Named state with its first value."),
@@ -283,8 +306,12 @@ TESTS: Final = MapOf(
 def common_fields(kind: str) -> dict[str, Field]:
     """The keys that every kind of mapping begins with."""
     return {
-        "mapping": Field(Text(choices=(f"{kind}/1",)), "The kind of file and the language version; the first key.", required=True),
-        "id": Field(Text(ID_PATTERN, "lower-case words joined by dots"), "The id, unique among its kind.", required=True),
+        "mapping": Field(
+            Text(choices=(f"{kind}/1",)), "The kind of file and the language version; the first key.", required=True
+        ),
+        "id": Field(
+            Text(ID_PATTERN, "lower-case words joined by dots"), "The id, unique among its kind.", required=True
+        ),
         "title": Field(Text(), "What it is, in a few words."),
         "doc": Field(Text(), "What a reader should know."),
     }
@@ -295,7 +322,9 @@ ENDPOINT: Final = Object(
         **common_fields("endpoint"),
         "abstract": Field(Bool(), "A parent that is never served."),
         "extends": Field(Text(ID_PATTERN, "the id of an endpoint"), "The endpoint this one is made from."),
-        "wire": Field(Text(ID_PATTERN, "the name of a wire format"), "The wire format, shared with a dialect that speaks it."),
+        "wire": Field(
+            Text(ID_PATTERN, "the name of a wire format"), "The wire format, shared with a dialect that speaks it."
+        ),
         "base_url": Field(Text(r"https?://\S+", "an http or https URL"), "Origin and prefix of all calls; a literal."),
         "hosts": Field(MapOf(Text(r"https?://\S+", "an http or https URL"), NAME), "Other origins, by name."),
         "insecure": Field(Bool(), "Allow plain http to a host that is not loopback."),
@@ -320,4 +349,3 @@ ENDPOINT: Final = Object(
     "an endpoint",
     "One version of one upstream API operation.",
 )
-

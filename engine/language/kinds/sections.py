@@ -44,9 +44,7 @@ def read_options(node: Node | None, problems: Problems) -> dict[str, OptionSpec]
             assert isinstance(entry.value, MappingNode)
             place = entry.value.entries["default"].value.mark
             problems.add("E023", f"the default of option {name!r} is not of type {spec['type']}", place)
-        options[name] = OptionSpec(
-            name, spec["type"], default, spec.get("doc") or "", tuple(spec.get("values") or ())
-        )
+        options[name] = OptionSpec(name, spec["type"], default, spec.get("doc") or "", tuple(spec.get("values") or ()))
     return options
 
 

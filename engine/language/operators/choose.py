@@ -22,8 +22,12 @@ def compile_if(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Ty
     then = compiler.tree(node.entries["then"].value, env, expected)
     other = compiler.tree(node.entries["else"].value, env, expected) if "else" in node.entries else absent(mark)
     yes, no = then.build, other.build
+
+    def build(scope: Scope) -> Json:
+        return yes(scope) if holds(scope) else no(scope)
+
     return Compiled(
-        lambda scope: yes(scope) if holds(scope) else no(scope),
+        build,
         union(then.type, other.type),
         then.maybe_absent or other.maybe_absent,
         mark,
@@ -166,7 +170,9 @@ def compile_first(compiler: TreeCompiler, node: MappingNode, env: Env, expected:
     entries = [compiler.tree(item, env, expected) for item in value.items]
     _check_reachable(compiler, entries, value.items)
     builds = tuple(entry.build for entry in entries)
-    return Compiled(first_of(builds), union(*(entry.type for entry in entries)), all(e.maybe_absent for e in entries), mark)
+    return Compiled(
+        first_of(builds), union(*(entry.type for entry in entries)), all(e.maybe_absent for e in entries), mark
+    )
 
 
 def first_of(builds: tuple[Build, ...]) -> Build:

@@ -55,7 +55,9 @@ def compile_require(compiler: TreeCompiler, node: MappingNode, env: Env, expecte
     mark = node.entries["$require"].key.mark
     value = compiler.tree(node.entries["$require"].value, env, expected)
     entry = node.entries.get("message")
-    default = "A required value is missing." if env.side == "request" else "The upstream's answer lacks a required value."
+    default = (
+        "A required value is missing." if env.side == "request" else "The upstream's answer lacks a required value."
+    )
     message = compiler.tree(entry.value, env, STRING) if entry is not None else constant(default, mark)
     side, code = env.side, None if env.side == "request" else "upstream_bad_response"
 

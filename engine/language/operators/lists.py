@@ -32,7 +32,9 @@ def loop_name(compiler: TreeCompiler, node: MappingNode, argument: str, env: Env
     return name
 
 
-def warn_unused(compiler: TreeCompiler, node: MappingNode, names: tuple[tuple[str, str | None], ...], inner: Env) -> None:
+def warn_unused(
+    compiler: TreeCompiler, node: MappingNode, names: tuple[tuple[str, str | None], ...], inner: Env
+) -> None:
     """Warn of names that the inner trees never read (W137)."""
     for argument, name in names:
         if name is not None and name not in inner.usage.roots:

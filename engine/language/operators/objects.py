@@ -130,9 +130,7 @@ def compile_use(compiler: TreeCompiler, node: MappingNode, env: Env, expected: T
     return Compiled(build, compiled.type, compiled.maybe_absent, mark)
 
 
-def _arguments(
-    compiler: TreeCompiler, node: MappingNode, fragment: Fragment, env: Env
-) -> dict[str, Compiled] | None:
+def _arguments(compiler: TreeCompiler, node: MappingNode, fragment: Fragment, env: Env) -> dict[str, Compiled] | None:
     entry = node.entries.get("with")
     given = entry.value.entries if entry is not None and isinstance(entry.value, MappingNode) else {}
     place = entry.value.mark if entry is not None else node.entries["$use"].key.mark
@@ -148,9 +146,7 @@ def _arguments(
     return None if wrong else values
 
 
-def _compile_fragment(
-    compiler: TreeCompiler, fragment: Fragment, env: Env, expected: Type | None
-) -> Compiled | None:
+def _compile_fragment(compiler: TreeCompiler, fragment: Fragment, env: Env, expected: Type | None) -> Compiled | None:
     if fragment.busy:
         compiler.problems.add("E152", f"the fragment {fragment.name!r} uses itself", fragment.mark)
         return None

@@ -1,0 +1,7 @@
+"""`python -m engine`: the same as the command `engine`."""
+
+from __future__ import annotations
+
+from engine.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""One translation at the desk: a client's request to the upstream's, an upstream's reply to the client's answer.
+
+It runs the same straight line as the server (`translate.exchange`) with masked secrets, a fixed time and id, and hands
+out what lies between the steps, so that `translate` and `explain` can show it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Final
+
+from engine.errors import RequestError, TranslationError, UpstreamError
+from engine.gateway.strict_json import parse_client_json
+from engine.language.cases import FIXED_ID, FIXED_NOW, target_for, wire_of
+from engine.translate.client import read_client, write_error, write_reply
+from engine.translate.exchange import build_chat_request, read_reply, request_scope
+from engine.translate.losses import Losses
+from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan
+from engine.translate.prepare import prepare
+from engine.translate.reply import build_reply
+from engine.translate.wire import ClientReply, Context, HttpInput, Target, UpstreamReply, UpstreamRequest
+from engine.types import Json, JsonObject, Scope
+
+FAILURES: Final = (RequestError, UpstreamError, TranslationError)
+_JSON_HEADERS: Final = {"content-type": "application/json"}
+
+
+class Capture:
+    """A codec that also keeps the last value it wrote, before it became bytes: the traced tree of a body."""
+
+    def __init__(self) -> None:
+        self.value: Json = None
+        self.codec = Codec(loads=json.loads, dumps=self._dumps)
+
+    def _dumps(self, value: Json) -> bytes:
+        self.value = value
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(slots=True)
+class Translation:
+    """One run. `request` is canonical; `sent` the upstream request; `emitted` what `response` gave; `answer` the end.
+
+    `sent_body` and `answer_body` are the trees before encoding. `failure` is what stopped it, if anything did.
+    """
+
+    target: Target
+    dialect: DialectPlan
+    losses: Losses = field(default_factory=Losses)
+    request: JsonObject | None = None
+    scope: Scope = field(default_factory=dict)
+    sent: UpstreamRequest | None = None
+    sent_body: Json = None
+    emitted: Json = None
+    answer: ClientReply | None = None
+    answer_body: Json = None
+    failure: RequestError | UpstreamError | TranslationError | None = None
+
+    def wire(self) -> JsonObject:
+        """The upstream request as data, secrets masked."""
+        assert self.sent is not None
+        return wire_of(self.sent, Capture().codec)
+
+    def answer_json(self) -> JsonObject:
+        """The client's answer as data."""
+        assert self.answer is not None
+        return {"status": self.answer.status, "headers": dict(self.answer.headers), "body": json.loads(self.answer.body)}
+
+
+def translate(
+    endpoint: EndpointPlan, dialect: DialectPlan, body: bytes, options: JsonObject, reply: tuple[int, bytes] | None
+) -> Translation:
+    """Translate a client's body, and the upstream's reply `(status, body)` if there is one.
+
+    A failure that a client would be told of is not raised: its answer is in the dialect's own shape.
+    """
+    done = Translation(target_for(endpoint, options), dialect)
+    try:
+        operation = _chat(dialect)
+        _request(done, operation, body)
+        if reply is not None:
+            _reply(done, operation, *reply)
+    except FAILURES as failure:
+        done.failure = failure
+        capture = Capture()
+        done.answer = write_error(dialect, failure.info, done.request, capture.codec)
+        done.answer_body = capture.value
+    return done
+
+
+def _chat(dialect: DialectPlan) -> OperationPlan:
+    return next(each for each in dialect.operations.values() if each.kind == "chat")
+
+
+def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
+    route = operation.routes[0]
+    http = HttpInput(route.method, route.pattern)
+    client = parse_client_json(body, depth=64)
+    done.request = read_client(done.dialect, operation, client, http, _defaults(done.dialect), done.losses)
+    model: JsonObject = {"id": done.request["model"], "name": done.request["model"], "meta": None}
+    prepared = prepare(done.target.plan, done.request, model["id"], done.losses)
+    done.scope = request_scope(done.target, prepared, model, Context(FIXED_ID, FIXED_NOW))
+    capture = Capture()
+    done.sent = build_chat_request(done.target, done.scope, done.losses, capture.codec)
+    done.sent_body = capture.value
+
+
+def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes) -> None:
+    assert done.request is not None
+    plan, context, capture = done.target.plan, Context(FIXED_ID, FIXED_NOW), Capture()
+    upstream = UpstreamReply(status, _JSON_HEADERS, body)
+    done.emitted = read_reply(done.target, plan.response, done.scope, upstream, capture.codec)
+    out = build_reply(
+        done.emitted, endpoint=plan.id, model=done.request["model"], context=context, losses=done.losses, codec=capture.codec
+    )
+    scope = {"req": done.request, "out": out, "ctx": context.as_json(), "opt": _defaults(done.dialect)}
+    done.answer = write_reply(done.dialect, operation, scope, capture.codec)
+    done.answer_body = capture.value
+
+
+def _defaults(dialect: DialectPlan) -> JsonObject:
+    return {name: option.default for name, option in dialect.options.items()}
