@@ -40,7 +40,7 @@ class Capture:
 
 @dataclass(slots=True)
 class Translation:
-    """One run. `request` is canonical; `sent` the upstream request; `emitted` what `response` gave; `answer` the end.
+    """One run. `canonical` is what the dialect's `request` made, `request` the same checked and completed; `sent` the upstream request; `emitted` what `response` gave; `answer` the end.
 
     `sent_body` and `answer_body` are the trees before encoding. `failure` is what stopped it, if anything did.
     """
@@ -49,6 +49,7 @@ class Translation:
     dialect: DialectPlan
     losses: Losses = field(default_factory=Losses)
     request: JsonObject | None = None
+    canonical: Json = None
     scope: Scope = field(default_factory=dict)
     sent: UpstreamRequest | None = None
     sent_body: Json = None
@@ -98,6 +99,8 @@ def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
     http = HttpInput(route.method, route.pattern)
     client = parse_client_json(body, depth=64)
     done.request = read_client(done.dialect, operation, client, http, _defaults(done.dialect), done.losses)
+    if operation.request is not None:
+        done.canonical = operation.request({"in": client, "http": http.as_json(), "opt": _defaults(done.dialect)})
     model: JsonObject = {"id": done.request["model"], "name": done.request["model"], "meta": None}
     prepared = prepare(done.target.plan, done.request, model["id"], done.losses)
     done.scope = request_scope(done.target, prepared, model, Context(FIXED_ID, FIXED_NOW))

@@ -56,6 +56,15 @@ class Catalog:
             resolved, Problems(), template_loader(self.folders, Problems(), self.sources), trace=True
         )
 
+    def recompile_dialect(self, identifier: str) -> DialectPlan | None:
+        """Compile one dialect again so that what it builds remembers its origins (`engine explain`)."""
+        resolved = self.resolved.get(("dialect", identifier))
+        if resolved is None:
+            return None
+        return compile_dialect(
+            resolved, Problems(), template_loader(self.folders, Problems(), self.sources), trace=True
+        )
+
 
 def load_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
     """Load all mappings of `folders`, then the shipped ones. Raises MappingError with every problem there is."""

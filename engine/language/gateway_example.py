@@ -60,7 +60,7 @@ def _comment(doc: str, indent: int) -> list[str]:
 
 
 def _shown(field: Field) -> str:
-    value = field.example if field.default is None else field.default
+    value = field.default if field.default or field.example is None else field.example
     if value is None:
         return "{}" if isinstance(field.shape, MapOf | Object) else '""'
     return json.dumps(value, ensure_ascii=False)

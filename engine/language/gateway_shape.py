@@ -51,15 +51,22 @@ UPSTREAM: Final = Object(
         "url": Field(Text(), "Base URL instead of the mapping's own, for a proxy or a test server."),
         "hosts": Field(MapOf(Text()), "The same for the mapping's further `hosts`, by name.", default={}),
         "options": Field(
-            MapOf(Anything()), "Values for the mapping's options; `base_url` is one for every endpoint.", default={}
+            MapOf(Anything()),
+            "Values for the mapping's options; `base_url` is one for every endpoint.",
+            default={},
+            example={"base_url": "https://api.example.com"},
         ),
         "secrets": Field(
             MapOf(SECRET, NAME_PATTERN, NAME_HELP),
             "Where each secret comes from; without an entry the mapping's own default holds.",
             default={},
+            example={"api_key": {"env": "UPSTREAM_API_KEY"}},
         ),
         "models": Field(
-            MapOf(Text()), "Names sent to this upstream: `{asked: sent}`; others are sent as asked.", default={}
+            MapOf(Text()),
+            "Names sent to this upstream: `{asked: sent}`; others are sent as asked.",
+            default={},
+            example={"small": "vendor/small-1"},
         ),
         "ca_file": Field(Text(), "File of certificate authorities to trust instead of the public ones."),
     },
@@ -74,7 +81,9 @@ ROUTE: Final = Object(
             default=["*"],
         ),
         "when": Field(
-            Condition(), "Only requests for which this holds; it sees `req`, `model`, `client` and `http.headers`."
+            Condition(),
+            "Only requests for which this holds; it sees `req`, `model`, `client` and `http.headers`.",
+            example="=present(req.tools)",
         ),
         "to": Field(Text(), "Name of the upstream.", required=True),
     },
@@ -196,7 +205,9 @@ GATEWAY: Final = Object(
         "routes": Field(
             MapOf(ROUTE, NAME_PATTERN, NAME_HELP), "Which upstream serves a request; the first match.", default={}
         ),
-        "aliases": Field(MapOf(Text()), "Other names for models: `{name: model}`.", default={}),
+        "aliases": Field(
+            MapOf(Text()), "Other names for models: `{name: model}`.", default={}, example={"small": "vendor/small-1"}
+        ),
         "clients": Field(_SECTIONS["clients"], "Who may call.", default={}),
         "limits": Field(_SECTIONS["limits"], "Sizes beyond which a message is refused.", default={}),
         "timeouts": Field(_SECTIONS["timeouts"], "All clocks, in seconds.", default={}),

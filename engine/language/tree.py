@@ -1,8 +1,7 @@
 """Compile value trees: literals, `=expressions`, `$operators`, objects and lists (LANGUAGE 3.1).
 
-Theory of operation. Every node of a tree becomes one closure from a scope (a dict of names) to a value or ABSENT.
 All checking happens here, once, at load: which names a slot offers (`Env.names`), which operator a node is, whether a
-result can fit. A closure raises only engine errors; what data makes it raise carries the place in the file.
+result can fit. A checked node becomes a `Compiled`, which can write itself into a function (`writing.py`).
 Operators live in `engine/language/operators`, one function each, and register themselves in `OPERATORS`.
 """
 
@@ -13,33 +12,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from engine.errors import EngineError
-from engine.language.expressions import EvaluationError, Expression, compile_expression
+from engine.language.expressions import Expression, compile_expression
+from engine.language.expressions.generation import TooDeepError
 from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, mark_at, to_json
 from engine.language.static_types import (
     ANY,
     ARRAY,
-    NULL,
     Type,
     array_of,
     describe,
     literal_type,
     object_of,
 )
+from engine.language.static_types import (
+    NULL as NULL_TYPE,
+)
 from engine.language.trace import TracedDict, TracedList
-from engine.types import ABSENT, Build, Condition, Json, Scope
+from engine.language.writing import NULL, MappingFailure, Value, Writer, assemble, assemble_condition
+from engine.types import ABSENT, Build, Condition, Json
+
+__all__ = ["MappingFailure", "Value", "Writer"]
 
 PLAIN_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _LOOKS_LIKE_PATH: Final = re.compile(r"([a-z_]\w*)(?:\.[a-z_]\w*)+")
 
-
-class MappingFailure(EngineError):
-    """A mapping met data that it cannot handle. Says where in the file and what kind of value, never the value."""
-
-    def __init__(self, code: str, message: str, mark: Mark) -> None:
-        super().__init__(f"{code} {mark}: {message}", code=code)
-        self.mark = mark
+Emit = Callable[[Writer], Value]
+Test = Callable[[Writer], str]
 
 
 class Usage:
@@ -67,7 +66,7 @@ class Env:
     """The surroundings of a node: the names in scope, the slot, and what is allowed there.
 
     `side` is `request` or `reply`: whose fault a `$require` is. `aliases` says which canonical path a loop name stands
-    for, so that `m.name` counts as a read of `req.messages[].name`.
+    for, so that `m.name` counts as a read of `req.messages[].name`. With `trace`, what is built remembers its origins.
     """
 
     names: Mapping[str, Type]
@@ -88,19 +87,23 @@ class Env:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A compiled node: its closure, its static type, whether it can be absent, and its place.
+    """A checked node: how it writes itself, its static type, whether it can be absent or `NULL`, and its place.
 
-    `raw` is the bare expression of a leaf: null instead of ABSENT, and errors without a place. Containers run it to
-    save a call per leaf, and fall back to `build` for the place when it fails.
+    `path` is the canonical path that a leaf copies, if it is nothing but a path.
     """
 
-    build: Build
+    emit: Emit
     type: Type
     maybe_absent: bool
     mark: Mark
     constant: bool = False
+    maybe_null: bool = False
     path: tuple[str, ...] | None = None
-    raw: Build | None = None
+    auth: bool = False
+
+    def refine(self, **changes: object) -> Compiled:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # the fields are the caller's own knowledge
 
 
 Operator = Callable[["TreeCompiler", MappingNode, Env, Type | None], Compiled]
@@ -142,17 +145,25 @@ def operator(name: str, *arguments: str, doc: str, example: str) -> Callable[[Op
 
 def constant(value: Json, mark: Mark) -> Compiled:
     """A node whose value is known at load."""
-    return Compiled(lambda scope: value, literal_type(value), False, mark, constant=True)
+
+    def emit(writer: Writer) -> Value:
+        return Value(writer.constant(NULL if value is None else value), null=value is None)
+
+    return Compiled(emit, literal_type(value), False, mark, constant=True, maybe_null=value is None)
+
+
+def _emit_nothing(writer: Writer) -> Value:
+    return Value(writer.assign("None"), absent=True)
 
 
 def absent(mark: Mark) -> Compiled:
-    """A node that is never there; also what a broken node compiles to, so that checking can go on."""
-    return Compiled(lambda scope: ABSENT, NULL, True, mark)
+    """A node that is never there."""
+    return Compiled(_emit_nothing, NULL_TYPE, True, mark)
 
 
 def broken(mark: Mark) -> Compiled:
     """What a node with an error compiles to: of any type, so that one mistake is reported once."""
-    return Compiled(lambda scope: ABSENT, ANY, True, mark)
+    return Compiled(_emit_nothing, ANY, True, mark)
 
 
 TemplateLoader = Callable[[str, Mark], str | None]
@@ -181,6 +192,26 @@ class TreeCompiler:
         self._check_fits(compiled, expected, node)
         return compiled
 
+    def function(self, node: Node, env: Env, expected: Type | None = None) -> Build:
+        """Compile a node to a function of its own: a scope to a value, or ABSENT.
+
+        The function raises MappingFailure, and what `$raise` and `$require` raise.
+        """
+        compiled = self.tree(node, env, expected)
+        try:
+            return assemble(compiled.emit, auth=compiled.auth)
+        except TooDeepError:
+            self._too_deep(node, env)
+            return lambda scope: ABSENT
+
+    def _too_deep(self, node: Node, env: Env) -> None:
+        self.problems.add(
+            "E101",
+            f"{env.where} nests too deep, or its fragments expand too far",
+            node.mark,
+            help=("use fewer levels of $each and $use",),
+        )
+
     def operand(self, node: Node, env: Env) -> Compiled:
         """Compile a tree whose value an operator works on, so that it does not itself stand in the result."""
         inner = env.inner({})
@@ -190,13 +221,28 @@ class TreeCompiler:
         return compiled
 
     def _check_fits(self, compiled: Compiled, expected: Type | None, node: Node) -> None:
-        if expected is None or compiled.type.known & expected.known or not compiled.type.known:
+        if expected is None:
             return
+        length = node.length if isinstance(node, ScalarNode) else 1
+        if compiled.type.known and not compiled.type.known & expected.known:
+            self.problems.add(
+                "E107",
+                f"this is {describe(compiled.type)}, but the place takes {describe(expected)}",
+                node.mark,
+                length=length,
+            )
+        elif compiled.constant and isinstance(node, ScalarNode) and isinstance(node.value, str):
+            if expected.values is not None and node.value not in expected.values:
+                self._not_in_enum(node, node.value, expected)
+
+    def _not_in_enum(self, node: ScalarNode, value: str, expected: Type) -> None:
         self.problems.add(
             "E107",
-            f"this is {describe(compiled.type)}, but the place takes {describe(expected)}",
+            f"{value!r} cannot stand here",
             node.mark,
-            length=node.length if isinstance(node, ScalarNode) else 1,
+            length=node.length,
+            label=f"it must be {describe(expected)}",
+            help=did_you_mean(value, sorted(expected.values or ())),
         )
 
     # -- leaves
@@ -235,47 +281,29 @@ class TreeCompiler:
         expression = self.expression(node, env)
         if expression is None:
             return broken(node.mark)
-        evaluate, mark = expression.evaluate, node.mark
-
-        def leaf(scope: Scope) -> Json:
-            try:
-                value = evaluate(scope)
-            except EvaluationError as error:
-                raise MappingFailure("R002", error.message, mark) from error
-            return ABSENT if value is None else value
-
-        path = self._plain_path(expression, env)
+        path = plain_path(expression, env)
         if path is not None:
             env.usage.whole.add(path)
-        return Compiled(leaf, expression.result, True, mark, path=path, raw=evaluate)
+        tree, mark = expression.tree, node.mark
 
-    def _plain_path(self, expression: Expression, env: Env) -> tuple[str, ...] | None:
-        if not PLAIN_PATH.fullmatch(expression.text.strip()):
-            return None
-        parts = tuple(expression.text.strip().split("."))
-        return env.aliases.get(parts[0], (parts[0],)) + parts[1:]
+        def emit(writer: Writer) -> Value:
+            writer.place(mark)
+            return Value(writer.node(tree, "scope"), absent=True)
+
+        return Compiled(emit, expression.result, True, mark, path=path, auth=env.auth)
 
     def expression(self, node: ScalarNode, env: Env) -> Expression | None:
-        """Compile the expression of a scalar that starts with `=`; problems get their place inside the scalar."""
+        """Check the expression of a scalar that starts with `=`; problems get their place inside the scalar."""
         text = str(node.value)
         lead = 1
         expression, found = compile_expression(text[lead:], env.names, auth=env.auth)
         for problem in found:
-            mark, _ = mark_at(node, problem.offset + lead)
-            self.problems.add(
-                problem.code,
-                self._in_slot(problem.code, problem.message, env),
-                mark,
-                length=problem.length,
-                help=problem.help,
-            )
+            mark, room = mark_at(node, problem.offset + lead)
+            message = f"{problem.message} (in {env.where})" if problem.code == "E102" else problem.message
+            self.problems.add(problem.code, message, mark, length=min(problem.length, room), help=problem.help)
         if expression is not None:
             self._note_usage(expression, env)
         return expression
-
-    @staticmethod
-    def _in_slot(code: str, message: str, env: Env) -> str:
-        return f"{message} (in {env.where})" if code == "E102" else message
 
     @staticmethod
     def _note_usage(expression: Expression, env: Env) -> None:
@@ -287,10 +315,22 @@ class TreeCompiler:
             usage.paths.add(env.aliases.get(path[0], (path[0],)) + path[1:])
 
     def condition(self, node: Node, env: Env) -> Condition:
-        """Compile a condition: a statically boolean expression, or a literal true or false. Null counts as false."""
+        """A condition as a function of its own. Null counts as false (DECISIONS 2.14)."""
+        emit = self.test(node, env)
+        try:
+            return assemble_condition(emit, auth=env.auth)
+        except TooDeepError:
+            self._too_deep(node, env)
+            return lambda scope: False
+
+    def test(self, node: Node, env: Env) -> Test:
+        """Check a condition: a statically boolean expression, or a literal true or false.
+
+        What it writes leaves a value that holds when it `is True`.
+        """
         if isinstance(node, ScalarNode) and isinstance(node.value, bool):
-            fixed = node.value
-            return lambda scope: fixed
+            fixed = str(node.value)
+            return lambda writer: writer.assign(fixed)
         if not isinstance(node, ScalarNode) or not str(node.value).startswith("="):
             self.problems.add(
                 "E104",
@@ -298,21 +338,19 @@ class TreeCompiler:
                 node.mark,
                 help=("e.g. =present(req.tools)",),
             )
-            return lambda scope: False
+            return lambda writer: writer.assign("False")
         expression = self.expression(node, env)
         if expression is None:
-            return lambda scope: False
+            return lambda writer: writer.assign("False")
         if not expression.result.is_condition:
             self._not_boolean(node, expression)
-        evaluate, mark = expression.evaluate, node.mark
+        tree, mark = expression.tree, node.mark
 
-        def holds(scope: Scope) -> bool:
-            try:
-                return evaluate(scope) is True
-            except EvaluationError as error:
-                raise MappingFailure("R002", error.message, mark) from error
+        def emit(writer: Writer) -> str:
+            writer.place(mark)
+            return writer.node(tree, "scope")
 
-        return holds
+        return emit
 
     def _not_boolean(self, node: ScalarNode, expression: Expression) -> None:
         text = expression.text.strip()
@@ -335,14 +373,15 @@ class TreeCompiler:
         items = [self.tree(item, env, item_type) for item in node.items]
         if not env.trace and all(item.constant for item in items):
             return constant(to_json(node), node.mark)
-        if env.trace:
-            return Compiled(_traced_list(items), ARRAY, False, node.mark)
-        builds = tuple(item.build for item in items)
 
-        def build(scope: Scope) -> Json:
-            return [value for each in builds if (value := each(scope)) is not ABSENT]
+        def emit(writer: Writer) -> Value:
+            made = writer.assign("new_list()")
+            for item in items:
+                value = item.emit(writer)
+                append(writer, made, value, item.mark, trace=env.trace)
+            return Value(made)
 
-        return Compiled(build, array_of(ANY), False, node.mark)
+        return Compiled(with_types(emit, env), ARRAY if env.trace else array_of(ANY), False, node.mark, auth=env.auth)
 
     def _object(self, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
         fields = expected.fields if expected is not None else None
@@ -363,8 +402,8 @@ class TreeCompiler:
         )
         if not env.trace and all(each.constant for _, each in members):
             return constant(to_json(node), node.mark)
-        build = _traced_object(members) if env.trace else _plain_object(members)
-        return Compiled(build, static, False, node.mark)
+        emit = with_types(_traced_object(members) if env.trace else _plain_object(members), env)
+        return Compiled(emit, static, False, node.mark, auth=env.auth)
 
     def _unknown_member(self, key: str, node: ScalarNode, fields: Mapping[str, Type], env: Env) -> None:
         self.problems.add(
@@ -437,7 +476,7 @@ class TreeCompiler:
 
 @dataclass(slots=True)
 class Fragment:
-    """One entry of `define`: compiled when it is first used, in the scope of its arguments alone."""
+    """One entry of `define`: checked when it is first used, in the scope of its arguments alone."""
 
     name: str
     arguments: tuple[str, ...]
@@ -449,62 +488,75 @@ class Fragment:
     used: bool = False
 
 
-def _plain_object(members: list[tuple[str, Compiled]]) -> Build:
-    pairs = tuple((key, each.build) for key, each in members)
-    fast = tuple((key, each.raw or each.build, each.raw is not None) for key, each in members)
-
-    def with_places(scope: Scope) -> Json:
-        return {key: value for key, each in pairs if (value := each(scope)) is not ABSENT}
-
-    def build(scope: Scope) -> Json:
-        made = {}
-        try:
-            for key, each, is_raw in fast:
-                value = each(scope)
-                if value is None:
-                    if is_raw:
-                        continue
-                elif value is ABSENT:
-                    continue
-                made[key] = value
-        except EvaluationError:
-            return with_places(scope)
-        return made
-
-    return build
+def plain_path(expression: Expression, env: Env) -> tuple[str, ...] | None:
+    """The canonical path of an expression that is nothing but a path."""
+    if not PLAIN_PATH.fullmatch(expression.text.strip()):
+        return None
+    parts = tuple(expression.text.strip().split("."))
+    return env.aliases.get(parts[0], (parts[0],)) + parts[1:]
 
 
-def _traced_object(members: list[tuple[str, Compiled]]) -> Build:
-    def build(scope: Scope) -> Json:
-        made = TracedDict()
-        for key, each in members:
-            value = each.build(scope)
-            if value is ABSENT:
-                made.absent[key] = each.mark
+# -- writing
+
+
+def with_types(emit: Emit, env: Env) -> Emit:
+    """Make the container types known to what `emit` writes: plain ones, or those that keep origins."""
+    types = {"new_dict": TracedDict, "new_list": TracedList} if env.trace else {"new_dict": dict, "new_list": list}
+
+    def emit_with_types(writer: Writer) -> Value:
+        writer.names.update(types)
+        return emit(writer)
+
+    return emit_with_types
+
+
+def append(writer: Writer, made: str, value: Value, mark: Mark, *, trace: bool) -> None:
+    """Write: append a value to a list unless it is absent."""
+    text = writer.object_value(value)
+    line = f"{made}.put({text}, {writer.constant(mark)})" if trace else f"{made}.append({text})"
+    if value.absent:
+        with writer.block(f"if {value.name} is not None"):
+            writer.write(line)
+    else:
+        writer.write(line)
+
+
+def _plain_object(members: list[tuple[str, Compiled]]) -> Emit:
+    def emit(writer: Writer) -> Value:
+        made = writer.assign("{}")
+        for key, member in members:
+            value = member.emit(writer)
+            line = f"{made}[{writer.text(key)}] = {writer.object_value(value)}"
+            if value.absent:
+                with writer.block(f"if {value.name} is not None"):
+                    writer.write(line)
             else:
-                made.put(key, value, each.mark)
-        return made
+                writer.write(line)
+        return Value(made)
 
-    return build
-
-
-def _traced_list(items: list[Compiled]) -> Build:
-    def build(scope: Scope) -> Json:
-        made = TracedList()
-        for each in items:
-            value = each.build(scope)
-            if value is not ABSENT:
-                made.put(value, each.mark)
-        return made
-
-    return build
+    return emit
 
 
-def new_dict(env: Env) -> Callable[[], dict[str, Json]]:
-    """The object type that operators build: one that keeps origins where the mapping is compiled for explaining."""
-    return TracedDict if env.trace else dict
+def _traced_object(members: list[tuple[str, Compiled]]) -> Emit:
+    def emit(writer: Writer) -> Value:
+        made = writer.assign("new_dict()")
+        for key, member in members:
+            value = member.emit(writer)
+            name, mark = writer.text(key), writer.constant(member.mark)
+            with writer.block(f"if {value.name} is None"):
+                writer.write(f"{made}.absent[{name}] = {mark}")
+            with writer.block("else"):
+                writer.write(f"{made}.put({name}, {writer.object_value(value)}, {mark})")
+        return Value(made)
+
+    return emit
 
 
-def new_list(env: Env) -> Callable[[], list[Json]]:
-    """The list type that operators build."""
-    return TracedList if env.trace else list
+def into(writer: Writer, target: str, compiled: Compiled) -> None:
+    """Write a node and leave its value in `target`."""
+    writer.write(f"{target} = {compiled.emit(writer).name}")
+
+
+def branches(results: list[Compiled]) -> dict[str, bool]:
+    """What a value out of one of several branches can be: absent, `NULL`."""
+    return {"absent": any(each.maybe_absent for each in results), "null": any(each.maybe_null for each in results)}

@@ -44,7 +44,7 @@ def _credentials(head: Head) -> set[str]:
     found = set(head.all("x-api-key"))
     for value in head.all("authorization"):
         scheme, _, rest = value.strip().partition(" ")
-        # Another scheme, or none, stays as it is behind a space: no key begins so, and it counts as a second credential.
+        # Another scheme, or none, stays as it is behind a space: no key begins so, yet it counts as a credential.
         found.add(rest.strip() if scheme.lower() == "bearer" else f" {value}")
     return found - {"", " "}
 

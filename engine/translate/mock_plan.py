@@ -65,7 +65,7 @@ class MockRoute:
 
 @dataclass(frozen=True, slots=True)
 class MockPlan:
-    """A compiled `mock/1`. `serves` are the endpoint ids it stands for, `step` computes `n` where a mapping says how."""
+    """A compiled `mock/1`. `serves` are the endpoint ids it stands for, `step` computes `n`."""
 
     id: str
     title: str

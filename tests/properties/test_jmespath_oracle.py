@@ -18,7 +18,7 @@ import jmespath
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
@@ -44,6 +44,9 @@ class NullFunctions(Functions):
         arguments = list(resolved_args)
         if function_name not in TAKES_NULL and any(each is None for each in arguments):
             return None
+        if function_name == "merge" and not all(isinstance(each, dict) for each in arguments):
+            # The package looks at the first argument only, and lets `merge(x, '')` pass.
+            raise JMESPathTypeError(function_name, None, "other", ["object"])
         return super().call_function(function_name, arguments)
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine.language.expressions.checking import Checker
 from engine.language.expressions.functions import FUNCTIONS
-from engine.language.expressions.generation import TooDeepError, generate
-from engine.language.expressions.parsing import parse
+from engine.language.expressions.generation import can_nest, generate
+from engine.language.expressions.parsing import Node, parse
 from engine.language.expressions.problems import EvaluationError, ExpressionProblem
 from engine.language.static_types import Type
 from engine.types import Json, Scope
@@ -25,7 +26,7 @@ from engine.types import Json, Scope
 __all__ = ["FUNCTIONS", "EvaluationError", "Expression", "ExpressionProblem", "compile_expression"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Expression:
     """A compiled expression.
 
@@ -37,12 +38,18 @@ class Expression:
     """
 
     text: str
-    evaluate: Callable[[Scope], Json]
     result: Type
     roots: frozenset[str]
     paths: frozenset[tuple[str, ...]]
     fields: frozenset[str]
     constants: frozenset[str]
+    tree: Node
+    auth: bool = False
+
+    @cached_property
+    def evaluate(self) -> Callable[[Scope], Json]:
+        """The expression as a function, made when it is first asked for: trees write `tree` into their own."""
+        return generate(self.tree, self.text, FUNCTIONS, auth=self.auth)
 
 
 def compile_expression(
@@ -61,17 +68,16 @@ def compile_expression(
     problems = sorted(set(checker.problems), key=lambda each: (each.offset, each.code, each.message))
     if any(problem.is_error for problem in problems):
         return None, problems
-    try:
-        evaluate = generate(tree, text, FUNCTIONS, auth=auth)
-    except TooDeepError:
+    if not can_nest(tree, FUNCTIONS, auth=auth):
         return None, [*problems, ExpressionProblem("E101", "the expression is nested too deeply", 0, len(text))]
     compiled = Expression(
         text,
-        evaluate,
         result,
         frozenset(checker.roots),
         frozenset(checker.paths),
         frozenset(checker.fields),
         frozenset(checker.constants),
+        tree,
+        auth,
     )
     return compiled, problems

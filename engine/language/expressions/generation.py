@@ -112,6 +112,10 @@ class Generator:
             yield
         self.loops -= 1
 
+    def root(self, name: str) -> str:
+        """Write what reads a root name from the scope; the variable that holds its value."""
+        return self.assign(f"scope.get({self.text(name)})")
+
     def node(self, node: Node, current: str) -> str:
         """Write what computes a node against the value in `current`; the name that holds its value."""
         return _NODES[node["type"]](self, node, current)
@@ -126,9 +130,9 @@ class Generator:
 
 
 def _field(writer: Generator, node: Node, current: str) -> str:
-    name = writer.text(node["value"])
     if current == "scope":
-        return writer.assign(f"scope.get({name})")
+        return writer.root(node["value"])
+    name = writer.text(node["value"])
     return writer.assign(f"{current}.get({name}) if isinstance({current}, dict) else None")
 
 
@@ -292,7 +296,7 @@ def _call(writer: Generator, node: Node, current: str) -> str:
     ]
     given = []
     for name in function.from_context:
-        context = writer.assign("scope.get('ctx')")
+        context = writer.root("ctx")
         given.append(writer.assign(f"{context}.get({name!r}) if isinstance({context}, dict) else None"))
     writer.failing()
     result = writer.variable()
@@ -366,6 +370,25 @@ _NODES: Final[dict[str, Callable[[Generator, Node, str], str]]] = {
     "comparator": _comparator,
     "function_expression": _call,
 }
+
+
+_SAFE_DEPTH: Final = 8
+"""A tree this flat cannot reach the limits, whatever its nodes are."""
+
+
+def can_nest(tree: Node, functions: Mapping[str, Function], *, auth: bool) -> bool:
+    """Whether Python can nest what the tree would become; written out only where its depth leaves a doubt."""
+    if _depth(tree) <= _SAFE_DEPTH:
+        return True
+    try:
+        Generator(functions, auth=auth).node(tree, "scope")
+    except TooDeepError:
+        return False
+    return True
+
+
+def _depth(node: Node) -> int:
+    return 1 + max((_depth(child) for child in node.get("children", ()) if isinstance(child, dict)), default=0)
 
 
 def generate(tree: Node, text: str, functions: Mapping[str, Function], *, auth: bool) -> Callable[[Scope], Json]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NoReturn
 
@@ -144,6 +145,7 @@ def _positioned(tokens: list[JsonObject], text: str) -> list[JsonObject]:
     return tokens
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Node | ExpressionProblem:
     """The syntax tree of an expression, or the problem (E101) that keeps it from being one."""
     if not text.strip():
@@ -191,8 +193,18 @@ def _bounded(tree: Node, text: str) -> Node | ExpressionProblem:
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in node["children"] if isinstance(child, dict)]
         if not level:
+            _fill_spans(tree, len(text))
             return tree
     return ExpressionProblem("E101", "the expression is nested too deeply", 0, len(text))
+
+
+def _fill_spans(node: Node, place: int) -> None:
+    """Give the nodes that the package makes on the side (identities, bases of slices) the span of their children."""
+    children = [child for child in node["children"] if isinstance(child, dict)]
+    for child in children:
+        _fill_spans(child, node.get("end", place))
+    node.setdefault("start", min((child["start"] for child in children), default=place))
+    node.setdefault("end", max((child["end"] for child in children), default=place))
 
 
 def operator_offset(node: Node, text: str) -> int:

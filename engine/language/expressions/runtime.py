@@ -106,7 +106,7 @@ _WORDS: Final = (
 
 def failure(error: BaseException, text: str, calls: dict[int, str], filename: str) -> EvaluationError:
     """The EvaluationError for what a run let out. `calls` names the function called on each line of the source."""
-    function = calls.get(_line(error.__traceback__, filename), "")
+    function = calls.get(line_in(error.__traceback__, filename), "")
     message = "the values cannot be used together"
     if isinstance(error, FunctionError):
         message = str(error)
@@ -115,7 +115,8 @@ def failure(error: BaseException, text: str, calls: dict[int, str], filename: st
     return EvaluationError(f"{function}(): {message}" if function else message, text, function)
 
 
-def _line(trace: TracebackType | None, filename: str) -> int:
+def line_in(trace: TracebackType | None, filename: str) -> int:
+    """The line of the generated source in which a failure happened, 0 if it was in none."""
     line = 0
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == filename:

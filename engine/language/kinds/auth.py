@@ -11,7 +11,7 @@ from engine.language.kinds.sections import literal_text
 from engine.language.problems import Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
 from engine.language.static_types import Type
-from engine.language.tree import Compiled, Env, TreeCompiler, Usage
+from engine.language.tree import Env, TreeCompiler, Usage
 from engine.translate.plan import SecretSpec
 from engine.types import ABSENT, Build, Json, JsonObject, Scope, Secret
 
@@ -48,7 +48,7 @@ def _warn_unused(problems: Problems, node: Node | None, usage: Usage) -> None:
 
 
 def _bearer(compiler: TreeCompiler, node: Node, env: Env) -> Build:
-    value = compiler.tree(node, env)
+    value = compiler.function(node, env)
 
     def build(scope: Scope) -> JsonObject:
         return {"headers": {"authorization": _secret(value, scope).prefixed("Bearer ")}}
@@ -59,8 +59,8 @@ def _bearer(compiler: TreeCompiler, node: Node, env: Env) -> Build:
 def _basic(compiler: TreeCompiler, node: Node, env: Env) -> Build | None:
     if not isinstance(node, MappingNode) or {"user", "password"} - set(node.entries):
         return None
-    user = compiler.tree(node.entries["user"].value, env)
-    password = compiler.tree(node.entries["password"].value, env)
+    user = compiler.function(node.entries["user"].value, env)
+    password = compiler.function(node.entries["password"].value, env)
 
     def build(scope: Scope) -> JsonObject:
         pair = f"{_secret(user, scope).reveal()}:{_secret(password, scope).reveal()}"
@@ -73,7 +73,7 @@ def _in(place: str) -> Callable[[TreeCompiler, Node, Env], Build | None]:
     def compile_place(compiler: TreeCompiler, node: Node, env: Env) -> Build | None:
         if not isinstance(node, MappingNode):
             return None
-        values = {name: compiler.tree(entry.value, env) for name, entry in node.entries.items()}
+        values = {name: compiler.function(entry.value, env) for name, entry in node.entries.items()}
 
         def build(scope: Scope) -> JsonObject:
             return {place: {name: _secret(value, scope) for name, value in values.items()}}
@@ -96,8 +96,8 @@ _KINDS: Final[Mapping[str, Callable[[TreeCompiler, Node, Env], Build | None]]] =
 }
 
 
-def _secret(value: Compiled, scope: Scope) -> Secret:
-    made: Json = value.build(scope)
+def _secret(value: Build, scope: Scope) -> Secret:
+    made: Json = value(scope)
     if isinstance(made, Secret):
         return made
     return Secret("" if made is ABSENT or made is None else str(made))

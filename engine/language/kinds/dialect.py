@@ -105,7 +105,7 @@ class _Dialect:
                 scopes.client_names(self.opt), f"operations.{name}.request", "request", usage, trace=self.trace,
                 unknown_key="E106",
             )  # fmt: skip
-            build = self.compiler.tree(request, env, expected).build
+            build = self.compiler.function(request, env, expected)
         response = node.get("response")
         assert isinstance(response, MappingNode)
         names = scopes.dialect_reply_names(kind, self.opt)
@@ -125,7 +125,7 @@ class _Dialect:
         if node is None:
             return lambda scope: ABSENT
         env = Env(names, where, "reply", Usage(), trace=self.trace)
-        return self.compiler.tree(node, env).build
+        return self.compiler.function(node, env)
 
     def _optional(self, node: Node | None, names: dict[str, Type], where: str) -> Build | None:
         return None if node is None else self._reply(node, names, where)
@@ -142,9 +142,9 @@ class _Dialect:
             rules.append(
                 (
                     self.compiler.condition(when, env) if when is not None else None,
-                    self.compiler.tree(status, env, NUMBER).build if status is not None else _err_status,
+                    self.compiler.function(status, env, NUMBER) if status is not None else _err_status,
                     self._optional(node.get("headers"), names, f"errors.{name}.headers"),
-                    self.compiler.tree(body, env).build,
+                    self.compiler.function(body, env),
                 )
             )
         if not rules or rules[-1][0] is not None:

@@ -40,7 +40,18 @@ _LISTED: Final = array_of(LISTED_MODEL)
 _PLACEHOLDER: Final = re.compile(r"\{(\+?)([^{}]*)\}")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN_HEADERS: Final = frozenset(
-    ["host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade", "trailer", "keep-alive", "cookie"]
+    [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "expect",
+        "te",
+        "upgrade",
+        "trailer",
+        "keep-alive",
+        "cookie",
+    ]
 )
 _CREDENTIAL_HEADERS: Final = frozenset(
     {"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization"}
@@ -190,9 +201,9 @@ class _Endpoint:
     def _optional(self, node: Node | None, env: Env, where: str) -> Build | None:
         if node is None:
             return None
-        return self.compiler.tree(node, Env(
+        return self.compiler.function(node, Env(
             env.names, where, env.side, env.usage, env.templates, env.auth, env.trace
-        )).build  # fmt: skip
+        ))  # fmt: skip
 
     def _path(self, node: MappingNode, env: Env) -> Build:
         path_node = node.entries["path"].value
@@ -215,7 +226,7 @@ class _Endpoint:
         if not wanted:
             return lambda scope: text
         template = parse_path(text)
-        values = {name: self.compiler.tree(entry.value, env).build for name, entry in given.items()}
+        values = {name: self.compiler.function(entry.value, env) for name, entry in given.items()}
 
         def build(scope: Scope) -> str:
             filled = {name: value for name, make in values.items() if (value := make(scope)) is not ABSENT}
@@ -231,7 +242,7 @@ class _Endpoint:
             self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
             return None
         env = self._env(scopes.reply_names(self.opt), "response", "reply")
-        return self.compiler.tree(node, env, EMITTED).build
+        return self.compiler.function(node, env, EMITTED)
 
     def _models(self) -> ModelsPlan | None:
         node = self.root.get("models")
@@ -242,7 +253,7 @@ class _Endpoint:
         if call is None or listed is None:
             return None
         env = self._env(scopes.models_list_names(self.opt), "models.list", "reply")
-        return ModelsPlan(call, self.compiler.tree(listed, env, _LISTED).build)
+        return ModelsPlan(call, self.compiler.function(listed, env, _LISTED))
 
     # -- declarations
 

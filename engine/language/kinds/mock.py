@@ -28,7 +28,7 @@ from engine.translate.plan import RoutePlan
 from engine.types import Build, Json
 
 REPLY: Final = object_of({}, {"status": NUMBER, "headers": OBJECT, "body": ANY})
-_FLAT: Final = ("method", "path", "accept", "behaviours", "scripts")
+_FLAT: Final[tuple[str, ...]] = ("method", "path", "accept", "behaviours", "scripts")
 _MAX_SHOWN_PROBLEM_CHARS: Final = 300
 
 
@@ -165,7 +165,7 @@ class _Mock:
         )
 
     def _optional(self, node: Node | None, env: Env, expected: Type) -> Build | None:
-        return None if node is None else self.compiler.tree(node, env, expected).build
+        return None if node is None else self.compiler.function(node, env, expected)
 
     def _scripts(
         self, node: Node | None, behaviours: dict[str, Behaviour], where: str
@@ -199,7 +199,7 @@ class _Mock:
             return None
         schema, otherwise = node.entries["body"].value, node.entries["else"].value
         names = {**self.names, "problem": STRING}
-        reply = self.compiler.tree(otherwise, self.env(f"{where}.accept.else", names), REPLY).build
+        reply = self.compiler.function(otherwise, self.env(f"{where}.accept.else", names), REPLY)
         return Accept(self._checker(schema, f"{where}.accept.body"), Behaviour("accept.else", reply=reply))
 
     def _checker(self, node: Node, where: str) -> Callable[[Json], str | None]:

@@ -19,7 +19,7 @@ _ANSWER_FIELDS: Final = {
     "fault": Field(Text(choices=tuple(FAULTS)), "How the connection or the answer breaks."),
     "reply": Field(
         _REPLY,
-        "The answer: `status` (200), `headers`, `body`. A text body with a content type that is not JSON is sent as it is.",
+        "The answer: `status` (200), `headers`, `body`. Text under a content type that is not JSON is sent as it is.",
         example={"status": 200, "body": {"text": "pong"}},
     ),
 }

@@ -86,7 +86,7 @@ def compile_refusals(compiler: TreeCompiler, node: Node | None, env: Env) -> tup
         when, raised = rule.get("when"), rule.get("raise")
         if when is None or raised is None:
             continue
-        build = compiler.tree(raised, env, RAISED).build
+        build = compiler.function(raised, env, RAISED)
         rules.append(RefuseRule(name, compiler.condition(when, env), _raising(build, env, rule)))
     return tuple(rules)
 
@@ -106,7 +106,7 @@ def compile_losses(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
     for name, rule in entries_of(node):
         when, field = rule.get("when"), rule.get("field")
         if when is not None and field is not None:
-            rules.append(LossRule(name, compiler.condition(when, env), compiler.tree(field, env, STRING).build))
+            rules.append(LossRule(name, compiler.condition(when, env), compiler.function(field, env, STRING)))
     return tuple(rules)
 
 
@@ -140,7 +140,7 @@ def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
                 name,
                 status_matcher(status),
                 compiler.condition(when, env) if when is not None else None,
-                _object_build(compiler.tree(raised, env, RAISED).build),
+                _object_build(compiler.function(raised, env, RAISED)),
             )
         )
     return tuple(rules)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
 from engine.language.static_types import Type, describe, union
-from engine.language.tree import Compiled, Env, MappingFailure, TreeCompiler, absent, broken, operator
+from engine.language.tree import Compiled, Emit, Env, TreeCompiler, absent, branches, into, operator
+from engine.language.writing import Value, Writer
 from engine.translate.patterns import PatternTable
-from engine.types import ABSENT, Build, Json, Scope
+from engine.types import Json
+
+
+def _chosen(emit: Emit, results: list[Compiled], mark: Mark, env: Env) -> Compiled:
+    can = branches(results)
+    return Compiled(
+        emit, union(*(each.type for each in results)), can["absent"], mark, maybe_null=can["null"], auth=env.auth
+    )
 
 
 @operator("$if", "then", "else?", doc="One of two trees by a condition; absent without `else`.",
@@ -18,23 +27,24 @@ from engine.types import ABSENT, Build, Json, Scope
 def compile_if(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
     """Compile `$if`."""
     mark = node.entries["$if"].key.mark
-    holds = compiler.condition(node.entries["$if"].value, env)
+    test = compiler.test(node.entries["$if"].value, env)
     then = compiler.tree(node.entries["then"].value, env, expected)
     other = compiler.tree(node.entries["else"].value, env, expected) if "else" in node.entries else absent(mark)
-    yes, no = then.build, other.build
+    can = branches([then, other])
 
-    def build(scope: Scope) -> Json:
-        return yes(scope) if holds(scope) else no(scope)
+    def emit(writer: Writer) -> Value:
+        holds = test(writer)
+        result = writer.variable()
+        with writer.block(f"if {holds} is True"):
+            into(writer, result, then)
+        with writer.block("else"):
+            into(writer, result, other)
+        return Value(result, **can)
 
-    return Compiled(
-        build,
-        union(then.type, other.type),
-        then.maybe_absent or other.maybe_absent,
-        mark,
-    )
+    return _chosen(emit, [then, other], mark, env)
 
 
-_CONSTANT_KEYS: Final = {None: "null", True: "true", False: "false"}
+_CONSTANT_KEYS: Final[Mapping[Json, str]] = {None: "null", True: "true", False: "false"}
 
 
 def case_key(value: Json) -> str | None:
@@ -49,7 +59,7 @@ def case_key(value: Json) -> str | None:
 @operator("$switch", "cases", "default?", doc="The tree of the case that an expression's value names.",
           example="{$switch: =m.role, cases: {user: human, assistant: bot}, default: other}")  # fmt: skip
 def compile_switch(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
-    """Compile `$switch`: one dictionary look-up per evaluation."""
+    """Compile `$switch`. A value without a case is an error at run time, never silent (DECISIONS 2.14)."""
     mark = node.entries["$switch"].key.mark
     subject_node = node.entries["$switch"].value
     if not isinstance(subject_node, ScalarNode) or not str(subject_node.value).startswith("="):
@@ -57,41 +67,49 @@ def compile_switch(compiler: TreeCompiler, node: MappingNode, env: Env, expected
     cases_node = node.entries["cases"].value
     if not isinstance(cases_node, MappingNode) or not cases_node.entries:
         return compiler.wrong_value(cases_node, "$switch", "a mapping of cases")
-    expression = compiler.expression(subject_node, env)
+    subject = compiler.operand(subject_node, env)
     cases = {key: compiler.tree(entry.value, env, expected) for key, entry in cases_node.entries.items()}
     env.usage.constants |= set(cases)
     default = compiler.tree(node.entries["default"].value, env, expected) if "default" in node.entries else None
-    if expression is None:
-        return broken(mark)
-    _check_cases(compiler, cases_node, expression.result, default is not None, expression.text, env)
-    branches = [*cases.values(), *([default] if default is not None else [])]
-    return Compiled(
-        _switch(expression.evaluate, {key: each.build for key, each in cases.items()}, default, mark),
-        union(*(branch.type for branch in branches)),
-        any(branch.maybe_absent for branch in branches),
-        mark,
-    )
+    text = str(subject_node.value)[1:].strip()
+    _check_cases(compiler, cases_node, subject.type, text, env, has_default=default is not None)
+    results = [*cases.values(), *([default] if default is not None else [])]
+    return _chosen(_switch(subject, cases, default, mark), results, mark, env)
 
 
-def _switch(evaluate: Build, table: dict[str, Build], default: Compiled | None, mark: Mark) -> Build:
-    fallback = default.build if default is not None else None
+def _switch(subject: Compiled, cases: Mapping[str, Compiled], default: Compiled | None, mark: Mark) -> Emit:
+    can = branches([*cases.values(), *([default] if default is not None else [])])
+    plain = all(case.constant and not case.maybe_null for case in cases.values())
 
-    def build(scope: Scope) -> Json:
-        value = evaluate(scope)
-        found = table.get(value if type(value) is str else case_key(value) or "", fallback)
-        if found is None:
-            raise MappingFailure("R004", f"$switch has no case for {_kind(value)} and no default", mark)
-        return found(scope)
+    def emit(writer: Writer) -> Value:
+        value = subject.emit(writer).name
+        key = writer.assign(f"{value} if type({value}) is str else {writer.constant(case_key)}({value})")
+        result = writer.variable()
+        if plain:
+            # One look-up where every case is a constant; the rest of the tree is not touched.
+            table = {name: writer.names[case.emit(writer).name] for name, case in cases.items()}
+            writer.write(f"{result} = {writer.constant(table)}.get({key})")
+            head = f"if {result} is None"
+        else:
+            head = "if"
+            for name, case in cases.items():
+                with writer.block(f"{head} {key} == {writer.text(name)}"):
+                    into(writer, result, case)
+                head = "elif"
+            head = "else"
+        with writer.block(head):
+            if default is not None:
+                into(writer, result, default)
+            else:
+                message = writer.constant("$switch has no case for {} and no default")
+                writer.write(f"fail_at('R004', {message}, {writer.constant(mark)}, {value})")
+        return Value(result, **can)
 
-    return build
-
-
-def _kind(value: Json) -> str:
-    return "null (or nothing)" if value is None else f"this {type(value).__name__}"
+    return emit
 
 
 def _check_cases(
-    compiler: TreeCompiler, cases: MappingNode, subject: Type, has_default: bool, text: str, env: Env
+    compiler: TreeCompiler, cases: MappingNode, subject: Type, text: str, env: Env, *, has_default: bool
 ) -> None:
     """Known enums only: a case that can never be, and a value without a case (E135, DECISIONS 2.14)."""
     if subject.values is None or subject.known != {"string"}:
@@ -101,18 +119,18 @@ def _check_cases(
         if key not in known and key != "null":
             compiler.problems.add(
                 "E135",
-                f"={text.strip()} is never {key!r}",
+                f"={text} is never {key!r}",
                 entry.key.mark,
                 length=len(key),
                 notes=(f"it is {describe(subject)}",),
                 help=did_you_mean(key, sorted(known)),
             )
     lacking = sorted(subject.values - set(cases.entries))
-    filtered = text.strip().split(".")[0] not in {*env.aliases, "req", "out", "err", "ev"}
-    if lacking and not has_default and not filtered:
+    unfiltered = text.split(".")[0] in {*env.aliases, "req", "out", "err", "ev"}
+    if lacking and not has_default and unfiltered:
         compiler.problems.add(
             "E135",
-            f"$switch on ={text.strip()} lacks a case for {', '.join(lacking)}",
+            f"$switch on ={text} lacks a case for {', '.join(lacking)}",
             cases.mark,
             help=("add the cases, or a `default`",),
         )
@@ -130,23 +148,24 @@ def compile_match(compiler: TreeCompiler, node: MappingNode, env: Env, expected:
     if not isinstance(cases_node, MappingNode) or not cases_node.entries:
         return compiler.wrong_value(cases_node, "$match", "a mapping of patterns")
     check_pattern_rows(compiler, cases_node)
-    expression = compiler.expression(subject_node, env)
-    branches = {key: compiler.tree(entry.value, env, expected) for key, entry in cases_node.entries.items()}
-    if expression is None:
-        return broken(mark)
-    table = PatternTable((pattern, branch.build) for pattern, branch in branches.items())
-    evaluate, find = expression.evaluate, table.find
+    subject = compiler.operand(subject_node, env)
+    results = [compiler.tree(entry.value, env, expected) for entry in cases_node.entries.values()]
+    table = PatternTable((pattern, row) for row, pattern in enumerate(cases_node.entries))
+    can = branches(results)
 
-    def build(scope: Scope) -> Json:
-        value = evaluate(scope)
-        return find(value if isinstance(value, str) else "")(scope)
+    def emit(writer: Writer) -> Value:
+        value = subject.emit(writer).name
+        find = writer.constant(table.find)
+        row = writer.assign(f"{find}({value} if type({value}) is str else '')")
+        result = writer.variable()
+        for number, each in enumerate(results):
+            with writer.block(f"{'elif' if number else 'if'} {row} == {number}"):
+                into(writer, result, each)
+        with writer.block("else"):
+            writer.write(f"{result} = None")
+        return Value(result, **can)
 
-    return Compiled(
-        build,
-        union(*(branch.type for branch in branches.values())),
-        any(branch.maybe_absent for branch in branches.values()),
-        mark,
-    )
+    return _chosen(emit, results, mark, env)
 
 
 def check_pattern_rows(compiler: TreeCompiler, rows: MappingNode) -> None:
@@ -169,23 +188,24 @@ def compile_first(compiler: TreeCompiler, node: MappingNode, env: Env, expected:
         return compiler.wrong_value(value, "$first", "a list of at least two trees")
     entries = [compiler.tree(item, env, expected) for item in value.items]
     _check_reachable(compiler, entries, value.items)
-    builds = tuple(entry.build for entry in entries)
-    return Compiled(
-        first_of(builds), union(*(entry.type for entry in entries)), all(e.maybe_absent for e in entries), mark
-    )
+    can_be_absent = all(entry.maybe_absent for entry in entries)
+    can_be_null = any(entry.maybe_null for entry in entries)
+
+    def emit(writer: Writer) -> Value:
+        result = writer.variable()
+        _emit_first(writer, result, entries)
+        return Value(result, can_be_absent, can_be_null)
+
+    static = union(*(entry.type for entry in entries))
+    return Compiled(emit, static, can_be_absent, mark, maybe_null=can_be_null, auth=env.auth)
 
 
-def first_of(builds: tuple[Build, ...]) -> Build:
-    """A closure that gives the first value that is not ABSENT."""
-
-    def build(scope: Scope) -> Json:
-        for each in builds:
-            value = each(scope)
-            if value is not ABSENT:
-                return value
-        return ABSENT
-
-    return build
+def _emit_first(writer: Writer, result: str, entries: list[Compiled]) -> None:
+    into(writer, result, entries[0])
+    for entry in entries[1:]:
+        # Each entry stands in a block of its own; nesting them would run into Python's limit on indentation.
+        with writer.block(f"if {result} is None"):
+            into(writer, result, entry)
 
 
 def _check_reachable(compiler: TreeCompiler, entries: list[Compiled], nodes: list[Node]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from engine.errors import ErrorInfo, RequestError, UpstreamError
 from engine.language.canonical import RAISE_KEYS
@@ -10,9 +10,11 @@ from engine.language.problems import Mark
 from engine.language.reader import MappingNode, ScalarNode, to_json
 from engine.language.static_types import NULL, STRING, Type, object_of
 from engine.language.tree import Compiled, Env, TreeCompiler, absent, constant, operator
-from engine.types import ABSENT, Json, JsonObject, Scope
+from engine.language.writing import NULL as NULL_VALUE
+from engine.language.writing import Value, Writer
+from engine.types import Json, JsonObject
 
-RAISED: Type = object_of({}, dict(RAISE_KEYS))
+RAISED: Final = object_of({}, dict(RAISE_KEYS))
 _DEFAULT_TYPE = {"request": "invalid_request", "reply": "upstream"}
 
 
@@ -42,10 +44,12 @@ def compile_raise(compiler: TreeCompiler, node: MappingNode, env: Env, expected:
     info = compiler.tree(node.entries["$raise"].value, env, RAISED)
     side = env.side
 
-    def build(scope: Scope) -> Json:
-        fail(info.build(scope), side, mark)
+    def emit(writer: Writer) -> Value:
+        made = info.emit(writer).name
+        writer.write(f"{writer.constant(fail)}({made}, {side!r}, {writer.constant(mark)})")
+        return Value(writer.assign("None"), absent=True)
 
-    return Compiled(build, NULL, False, mark)
+    return Compiled(emit, NULL, False, mark)
 
 
 @operator("$require", "message?", doc="A value that must be there, else an error that says what is missing.",
@@ -61,13 +65,15 @@ def compile_require(compiler: TreeCompiler, node: MappingNode, env: Env, expecte
     message = compiler.tree(entry.value, env, STRING) if entry is not None else constant(default, mark)
     side, code = env.side, None if env.side == "request" else "upstream_bad_response"
 
-    def build(scope: Scope) -> Json:
-        made = value.build(scope)
-        if made is ABSENT or made is None:
-            fail({"message": message.build(scope), "code": code}, side, mark)
+    def emit(writer: Writer) -> Value:
+        made = value.emit(writer)
+        with writer.block(f"if {made.name} is None or {made.name} is {writer.constant(NULL_VALUE)}"):
+            text = message.emit(writer).name
+            raised = f"{{'message': {text}, 'code': {writer.constant(code)}}}"
+            writer.write(f"{writer.constant(fail)}({raised}, {side!r}, {writer.constant(mark)})")
         return made
 
-    return Compiled(build, value.type.required(), False, mark)
+    return Compiled(emit, value.type.required(), False, mark, auth=env.auth)
 
 
 @operator("$literal", doc="A tree exactly as it is written: no expressions, no operators.",

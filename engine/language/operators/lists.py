@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
 
-from engine.language.problems import did_you_mean
+from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
 from engine.language.static_types import ANY, NUMBER, OBJECT, Type, array_of, item_of
-from engine.language.trace import TracedList
-from engine.language.tree import Compiled, Env, MappingFailure, TreeCompiler, new_dict, new_list, operator
-from engine.types import ABSENT, Build, Condition, Json, Scope
-
-_ALWAYS: Final[Condition] = lambda scope: True  # noqa: E731  # a constant condition, not a function of its own
+from engine.language.tree import Compiled, Env, TreeCompiler, append, operator, with_types
+from engine.language.writing import Value, Writer
+from engine.types import Json
 
 
 def loop_name(compiler: TreeCompiler, node: MappingNode, argument: str, env: Env) -> str | None:
@@ -43,30 +41,78 @@ def warn_unused(
             )
 
 
-@operator("$each", "as", "index?", "where?", "flat?", "do", doc="One tree for each item of a list; absent if the list is.",
-          example='{$each: =req.messages, as: m, where: "=m.role == \'user\'", do: {text: =text(m.content)}}')  # fmt: skip
+@operator("$each", "as", "index?", "where?", "flat?", "do", doc="One tree for each item of a list; absent if it is.",
+          example="{$each: =req.messages, as: m, where: \"=m.role == 'user'\", do: {text: =text(m.content)}}")  # fmt: skip
 def compile_each(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
-    """Compile `$each`. The scope is copied once per loop; absent items are left out; `flat` joins lists."""
+    """Compile `$each`: a loop with the item (and its index) in locals; `flat` joins lists."""
     mark = node.entries["$each"].key.mark
     source = compiler.operand(node.entries["$each"].value, env)
     name = loop_name(compiler, node, "as", env) or "as"
     index = loop_name(compiler, node, "index", env)
-    item = item_of(source.type)
-    names: dict[str, Type] = {name: ANY if item is None else item.required()}
-    if index is not None:
-        names[index] = NUMBER
-    aliases = {name: (*source.path, "[]")} if source.path is not None else {}
-    inner = env.inner(names, aliases)
+    inner = _inner(env, source, name, index)
     where_entry = node.entries.get("where")
-    where = compiler.condition(where_entry.value, inner) if where_entry is not None else _ALWAYS
+    where = compiler.test(where_entry.value, inner) if where_entry is not None else None
     flat = _literal_true(compiler, node, "flat")
     item_expected = None if flat or expected is None else expected.items
     body = compiler.tree(node.entries["do"].value, inner, item_expected)
     warn_unused(compiler, node, (("as", name), ("index", index)), inner)
-    env.usage.merge(inner.usage, frozenset(names))
-    loop = _traced_each if env.trace else _plain_each
-    build = loop(source, name, index, where if where_entry is not None else None, flat, body)
-    return Compiled(build, array_of(ANY if flat else body.type), source.maybe_absent, mark)
+    env.usage.merge(inner.usage, frozenset({name, index or name}))
+
+    def emit_item(writer: Writer, made: str) -> None:
+        if where is not None:
+            with writer.block(f"if {where(writer)} is not True"):
+                writer.write("continue")
+        value = body.emit(writer)
+        if flat:
+            _extend(writer, made, value, body.mark, trace=env.trace)
+        else:
+            append(writer, made, value, body.mark, trace=env.trace)
+
+    def emit(writer: Writer) -> Value:
+        return _loop(writer, source, (name, index), emit_item, "new_list()")
+
+    static = array_of(ANY if flat else body.type)
+    return Compiled(with_types(emit, env), static, source.maybe_absent, mark, auth=env.auth)
+
+
+def _inner(env: Env, source: Compiled, name: str, index: str | None = None) -> Env:
+    item = item_of(source.type)
+    names: dict[str, Type] = {name: ANY if item is None else item.required()}
+    if index is not None:
+        names[index] = NUMBER
+    return env.inner(names, {name: (*source.path, "[]")} if source.path is not None else {})
+
+
+def _loop(
+    writer: Writer,
+    source: Compiled,
+    names: tuple[str, str | None],
+    emit_item: Callable[[Writer, str], None],
+    empty: str,
+) -> Value:
+    """Write a loop over a list that builds something; what is no list is an error, what is absent gives absent."""
+    value = source.emit(writer)
+    made, item = writer.assign("None"), writer.variable()
+    index = writer.variable() if names[1] is not None else None
+    with writer.block(f"if isinstance({value.name}, list)"):
+        writer.write(f"{made} = {empty}")
+        over = value.name if index is None else f"enumerate({value.name})"
+        writer.names["enumerate"] = enumerate
+        bound = {names[0]: item, **({names[1]: index} if names[1] is not None and index is not None else {})}
+        with writer.loop(item if index is None else f"{index}, {item}", over), writer.bound(bound):
+            emit_item(writer, made)
+    with writer.block(f"elif {value.name} is not None and {value.name} is not NULL"):
+        message = writer.constant("a list is needed here, not {}")
+        writer.write(f"fail_at('R002', {message}, {writer.constant(source.mark)}, {value.name})")
+    return Value(made, absent=True)
+
+
+def _extend(writer: Writer, made: str, value: Value, mark: Mark, *, trace: bool) -> None:
+    """Write: join a list to another, or append what is no list."""
+    with writer.block(f"if isinstance({value.name}, list)"):
+        writer.write(f"{made}.extend({value.name})")
+    with writer.block(f"elif {value.name} is not None"):
+        append(writer, made, value._replace(absent=False), mark, trace=trace)
 
 
 def _literal_true(compiler: TreeCompiler, node: MappingNode, argument: str) -> bool:
@@ -79,74 +125,6 @@ def _literal_true(compiler: TreeCompiler, node: MappingNode, argument: str) -> b
     return value is True
 
 
-def _items(source: Compiled, scope: Scope) -> list[Json] | None:
-    value = source.build(scope)
-    if value is ABSENT or value is None:
-        return None
-    if not isinstance(value, list):
-        raise MappingFailure("R002", f"a list is needed here, not {_named(value)}", source.mark)
-    return value
-
-
-def _named(value: Json) -> str:
-    return {"dict": "an object", "str": "a string", "bool": "a boolean"}.get(type(value).__name__, "a number")
-
-
-def _plain_each(
-    source: Compiled, name: str, index: str | None, where: Condition | None, flat: bool, body: Compiled
-) -> Build:
-    do = body.build
-
-    def build(scope: Scope) -> Json:
-        items = _items(source, scope)
-        if items is None:
-            return ABSENT
-        inner = dict(scope)
-        made: list[Json] = []
-        for position, item in enumerate(items):
-            inner[name] = item
-            if index is not None:
-                inner[index] = position
-            if where is not None and not where(inner):
-                continue
-            value = do(inner)
-            if value is ABSENT:
-                continue
-            if flat and isinstance(value, list):
-                made.extend(value)
-            else:
-                made.append(value)
-        return made
-
-    return build
-
-
-def _traced_each(
-    source: Compiled, name: str, index: str | None, where: Condition | None, flat: bool, body: Compiled
-) -> Build:
-    """The same, item by item through the plain loop, keeping the origin of each."""
-
-    def build(scope: Scope) -> Json:
-        items = _items(source, scope)
-        if items is None:
-            return ABSENT
-        made = TracedList()
-        for position, item in enumerate(items):
-            inner = {**scope, name: item, **({index: position} if index is not None else {})}
-            if where is not None and not where(inner):
-                continue
-            value = body.build(inner)
-            if value is ABSENT:
-                continue
-            if flat and isinstance(value, list):
-                made.extend(value)
-            else:
-                made.put(value, body.mark)
-        return made
-
-    return build
-
-
 @operator("$object", "as", "key", "value", doc="An object with computed keys, one for each item of a list.",
           example="{$object: =req.tools, as: t, key: =t.function.name, value: =t.function.parameters}")  # fmt: skip
 def compile_object(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
@@ -154,29 +132,23 @@ def compile_object(compiler: TreeCompiler, node: MappingNode, env: Env, expected
     mark = node.entries["$object"].key.mark
     source = compiler.operand(node.entries["$object"].value, env)
     name = loop_name(compiler, node, "as", env) or "as"
-    item = item_of(source.type)
-    aliases = {name: (*source.path, "[]")} if source.path is not None else {}
-    inner = env.inner({name: ANY if item is None else item.required()}, aliases)
-    key = compiler.tree(node.entries["key"].value, inner)
+    inner = _inner(env, source, name)
+    key = compiler.operand(node.entries["key"].value, inner)
     value = compiler.tree(node.entries["value"].value, inner)
     warn_unused(compiler, node, (("as", name),), inner)
     env.usage.merge(inner.usage, frozenset({name}))
-    make = new_dict(env)
 
-    def build(scope: Scope) -> Json:
-        items = _items(source, scope)
-        if items is None:
-            return ABSENT
-        inner_scope = dict(scope)
-        made = make()
-        for each in items:
-            inner_scope[name] = each
-            made_key, made_value = key.build(inner_scope), value.build(inner_scope)
-            if isinstance(made_key, str) and made_value is not ABSENT:
-                made[made_key] = made_value
-        return made
+    def emit_item(writer: Writer, made: str) -> None:
+        made_key, made_value = key.emit(writer), value.emit(writer)
+        with writer.block(f"if type({made_key.name}) is str and {made_value.name} is not None"):
+            text = writer.object_value(made_value)
+            put = f"{made}.put({made_key.name}, {text}, {writer.constant(value.mark)})"
+            writer.write(put if env.trace else f"{made}[{made_key.name}] = {text}")
 
-    return Compiled(build, OBJECT, source.maybe_absent, mark)
+    def emit(writer: Writer) -> Value:
+        return _loop(writer, source, (name, None), emit_item, "new_dict()")
+
+    return Compiled(with_types(emit, env), OBJECT, source.maybe_absent, mark, auth=env.auth)
 
 
 @operator("$concat", doc="One list out of several lists and single values; absent ones are skipped.",
@@ -188,20 +160,14 @@ def compile_concat(compiler: TreeCompiler, node: MappingNode, env: Env, expected
     if not isinstance(value, SequenceNode):
         return compiler.wrong_value(value, "$concat", "a list of trees")
     entries = [compiler.tree(item, env) for item in value.items]
-    make = new_list(env)
 
-    def build(scope: Scope) -> Json:
-        made = make()
+    def emit(writer: Writer) -> Value:
+        made = writer.assign("new_list()")
         for entry in entries:
-            each = entry.build(scope)
-            if isinstance(each, list):
-                made.extend(each)
-            elif each is not ABSENT:
-                made.extend(TracedList(())) if env.trace else None
-                made.append(each)
-        return made
+            _extend(writer, made, entry.emit(writer), entry.mark, trace=env.trace)
+        return Value(made)
 
-    return Compiled(build, array_of(ANY), False, mark)
+    return Compiled(with_types(emit, env), array_of(ANY), False, mark, auth=env.auth)
 
 
 @operator("$join_runs", "by", "concat", doc="A list in which neighbours with an equal `by` are merged into one.",
@@ -217,31 +183,33 @@ def compile_join_runs(compiler: TreeCompiler, node: MappingNode, env: Env, expec
     by_node = node.entries["by"].value
     if not isinstance(by_node, ScalarNode):
         return compiler.wrong_value(by_node, "$join_runs", "`by`: one =expression over `it`")
-    by = compiler.tree(by_node, inner)
+    by = compiler.operand(by_node, inner)
     env.usage.merge(inner.usage, frozenset({"it"}))
     keys = _concat_keys(compiler, node.entries["concat"].value, source.type)
-    make = new_list(env)
 
-    def build(scope: Scope) -> Json:
-        items = _items(source, scope)
-        if items is None:
-            return ABSENT
-        inner_scope = dict(scope)
-        made = make()
-        previous: Json = None
-        for position, item in enumerate(items):
-            inner_scope["it"] = item
-            run = by.build(inner_scope)
-            if run is not ABSENT and run is not None and run == previous and isinstance(item, dict):
-                made[-1] = _joined(made[-1], item, keys)
-            elif isinstance(items, TracedList) and isinstance(made, TracedList):
-                made.put(item, items.origins[position] or mark)
-            else:
-                made.append(item)
-            previous = None if run is ABSENT else run
-        return made
+    def emit_item(writer: Writer, made: str) -> None:
+        run, item = by.emit(writer).name, writer.root("it")
+        writer.write(f"{writer.constant(_join)}({made}, {item}, {run}, {writer.constant(keys)})")
 
-    return Compiled(build, source.type, source.maybe_absent, mark)
+    def emit(writer: Writer) -> Value:
+        runs = _loop(writer, source, ("it", None), emit_item, f"{writer.constant(_runs)}(new_list)")
+        return Value(writer.assign(f"{runs.name}[0] if {runs.name} is not None else None"), absent=True)
+
+    return Compiled(with_types(emit, env), source.type, source.maybe_absent, mark, auth=env.auth)
+
+
+def _runs(new_list: Callable[[], list[Json]]) -> list[Json]:
+    """The state of one `$join_runs`: the list so far, and the last item's `by`."""
+    return [new_list(), None]
+
+
+def _join(state: list[Json], item: Json, run: Json, keys: tuple[str, ...]) -> None:
+    made, previous = state
+    if run is not None and run == previous and isinstance(item, dict):
+        made[-1] = _joined(made[-1], item, keys)
+    else:
+        made.append(item)
+    state[1] = run
 
 
 def _concat_keys(compiler: TreeCompiler, node: Node, source: Type) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, ScalarNode, SequenceNode
 from engine.language.static_types import ANY, OBJECT, Type
-from engine.language.tree import Compiled, Env, Fragment, TreeCompiler, broken, new_dict, operator
-from engine.types import ABSENT, Json, Scope
+from engine.language.tree import Compiled, Env, Fragment, TreeCompiler, broken, operator, with_types
+from engine.language.writing import Value, Writer
 
 
 @operator("$merge", doc="One object out of several; a later one wins; absent ones are skipped.",
@@ -19,17 +21,16 @@ def compile_merge(compiler: TreeCompiler, node: MappingNode, env: Env, expected:
         return compiler.wrong_value(value, "$merge", "a list of objects")
     _warn_overlap(compiler, value)
     entries = [compiler.tree(item, env, expected if expected is not None else OBJECT) for item in value.items]
-    make = new_dict(env)
 
-    def build(scope: Scope) -> Json:
-        made = make()
+    def emit(writer: Writer) -> Value:
+        made = writer.assign("new_dict()")
         for entry in entries:
-            each = entry.build(scope)
-            if isinstance(each, dict):
-                made.update(each)
-        return made
+            part = entry.emit(writer)
+            with writer.block(f"if isinstance({part.name}, dict)"):
+                writer.write(f"{made}.update({part.name})")
+        return Value(made)
 
-    return Compiled(build, OBJECT, False, mark)
+    return Compiled(with_types(emit, env), OBJECT, False, mark, auth=env.auth)
 
 
 def _warn_overlap(compiler: TreeCompiler, value: SequenceNode) -> None:
@@ -51,13 +52,16 @@ def compile_nonempty(compiler: TreeCompiler, node: MappingNode, env: Env, expect
     """Compile `$nonempty`."""
     mark = node.entries["$nonempty"].key.mark
     inner = compiler.tree(node.entries["$nonempty"].value, env, expected)
-    make = inner.build
 
-    def build(scope: Scope) -> Json:
-        value = make(scope)
-        return ABSENT if isinstance(value, str | list | dict) and not value else value
+    def emit(writer: Writer) -> Value:
+        value = inner.emit(writer)
+        result = writer.assign(value.name)
+        containers = writer.constant((str, list, dict))
+        with writer.block(f"if not {result} and isinstance({result}, {containers})"):
+            writer.write(f"{result} = None")
+        return Value(result, absent=True, null=value.null)
 
-    return Compiled(build, inner.type, True, mark)
+    return Compiled(emit, inner.type, True, mark, maybe_null=inner.maybe_null, auth=env.auth)
 
 
 @operator("$let", "in", doc="Names for values, visible in `in` and in the values that follow.",
@@ -84,17 +88,15 @@ def compile_let(compiler: TreeCompiler, node: MappingNode, env: Env, expected: T
         if name not in inner.usage.roots:
             compiler.problems.add("W137", f"the name {name!r} is never used", entry.key.mark, length=len(name))
     env.usage.merge(inner.usage, frozenset(name for name, _ in bindings))
-    pairs = tuple((name, value.build) for name, value in bindings)
-    do = body.build
 
-    def build(scope: Scope) -> Json:
-        local = dict(scope)
-        for name, make in pairs:
-            value = make(local)
-            local[name] = None if value is ABSENT else value
-        return do(local)
+    def emit(writer: Writer) -> Value:
+        with ExitStack() as stack:
+            for name, value in bindings:
+                local = writer.assign(writer.object_value(value.emit(writer)))
+                stack.enter_context(writer.bound({name: local}))
+            return body.emit(writer)
 
-    return Compiled(build, body.type, body.maybe_absent, mark)
+    return body.refine(emit=emit, mark=mark, constant=False, path=None)
 
 
 @operator("$use", "with?", doc="A fragment of `define`, with its arguments.",
@@ -117,17 +119,16 @@ def compile_use(compiler: TreeCompiler, node: MappingNode, env: Env, expected: T
     if arguments is None or compiled is None:
         return broken(mark)
     env.usage.merge(fragment.usage, frozenset(fragment.arguments))
-    pairs = tuple((argument, value.build) for argument, value in arguments.items())
-    do = compiled.build
 
-    def build(scope: Scope) -> Json:
-        local: Scope = {"opt": scope.get("opt"), "ctx": scope.get("ctx")}
-        for argument, make in pairs:
-            value = make(scope)
-            local[argument] = None if value is ABSENT else value
-        return do(local)
+    def emit(writer: Writer) -> Value:
+        values = {
+            argument: writer.assign(writer.object_value(value.emit(writer))) for argument, value in arguments.items()
+        }
+        values.update({each: writer.root(each) for each in ("opt", "ctx")})
+        with writer.bound(values, only=True):
+            return compiled.emit(writer)
 
-    return Compiled(build, compiled.type, compiled.maybe_absent, mark)
+    return compiled.refine(emit=emit, mark=mark, constant=False, path=None)
 
 
 def _arguments(compiler: TreeCompiler, node: MappingNode, fragment: Fragment, env: Env) -> dict[str, Compiled] | None:

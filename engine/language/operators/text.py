@@ -8,7 +8,8 @@ from engine.language.problems import Mark
 from engine.language.reader import MappingNode, Node, ScalarNode, mark_at_line
 from engine.language.static_types import STRING, Type
 from engine.language.templates import Template, TemplateError, compile_template
-from engine.language.tree import Compiled, Env, MappingFailure, TreeCompiler, broken, operator
+from engine.language.tree import Compiled, Env, TreeCompiler, broken, operator
+from engine.language.writing import MappingFailure, Value, Writer
 from engine.types import Build, Json, Scope
 
 
@@ -36,7 +37,14 @@ def compile_template_operator(compiler: TreeCompiler, node: MappingNode, env: En
     if template is None:
         return broken(mark)
     _note_usage(template, env)
-    return Compiled(_render(template, mark), STRING, False, mark)
+    names = sorted(template.names)
+    render = _render(template, mark)
+
+    def emit(writer: Writer) -> Value:
+        # A template reads names only, so it gets a scope with just those.
+        return Value(writer.assign(f"{writer.constant(render)}({writer.scope_of(names)})"))
+
+    return Compiled(emit, STRING, False, mark)
 
 
 def _render(template: Template, mark: Mark) -> Build:

@@ -1,0 +1,100 @@
+"""A deployment from the command line: config, catalog and, with `--mock`, stand-ins for every upstream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from engine.cli.arguments import OWN_FOLDER, mappings_option, options_option, parse_options
+from engine.config import GatewayConfig, UpstreamConfig
+from engine.language.catalog import Catalog, load_catalog
+from engine.language.gateway_binding import bind_config
+from engine.language.gateway_config import load_config
+from engine.language.shipped import MAPPINGS
+from engine.mock.server import MockServer
+from engine.types import Json, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A bound config and its catalog, ready for a gateway."""
+
+    config: GatewayConfig
+    catalog: Catalog
+
+
+def deployment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments that say what is deployed."""
+    for add in reversed((
+        click.option("--config", "config_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                     help="The gateway file (default: $ENGINE_CONFIG, then ./engine.yaml)."),
+        click.option("--endpoint", metavar="ID", help="Serve this one endpoint; needs no file."),
+        options_option,
+        mappings_option,
+        click.option("--mock", is_flag=True, help="Use the bundled mocks instead of upstreams; needs no key and no network."),
+    )):  # fmt: skip
+        command = add(command)
+    return command
+
+
+@contextmanager
+def deploy(
+    config_file: Path | None, endpoint: str | None, options: tuple[str, ...], folders: tuple[Path, ...], *,
+    mock: bool, flags: Mapping[str, Json] | None = None,
+) -> Iterator[Deployment]:  # fmt: skip
+    """Load everything and hand it out; the mocks run as long as the block does. Raises MappingError."""
+    given: JsonObject = {
+        "endpoint": endpoint,
+        "options": parse_options(options) or None,
+        "mappings": [str(folder) for folder in folders] or None,
+        **(flags or {}),
+    }
+    config = load_config(config_file, environment=os.environ, flags=given)
+    catalog = load_catalog(config.mappings or own_folders())
+    if not mock:
+        yield Deployment(bind_config(config, catalog.endpoints, environment=os.environ), catalog)
+        return
+    server = MockServer()
+    server.start(catalog.mocks.values())
+    try:
+        yield Deployment(_bind_to_mocks(config, catalog, server), catalog)
+    finally:
+        server.stop()
+
+
+def own_folders() -> list[Path]:
+    """`./mappings`, where there is one that is not the shipped folder itself."""
+    return [OWN_FOLDER] if OWN_FOLDER.is_dir() and OWN_FOLDER.resolve() != MAPPINGS else []
+
+
+def _bind_to_mocks(config: GatewayConfig, catalog: Catalog, server: MockServer) -> GatewayConfig:
+    """Each upstream is bound alone, since each endpoint has its own place on the mock server."""
+    bound: dict[str, UpstreamConfig] = {}
+    for name, upstream in config.upstreams.items():
+        alone = replace(config, upstreams={name: upstream})
+        url = _mock_of(catalog, server, upstream.endpoint)
+        bound.update(bind_config(alone, catalog.endpoints, environment=os.environ, mock_url=url).upstreams)
+    return replace(config, upstreams=bound)
+
+
+def _mock_of(catalog: Catalog, server: MockServer, endpoint: str) -> str:
+    """The mock of an endpoint, else that of the nearest endpoint it is made from."""
+    resolved = catalog.resolved.get(("endpoint", endpoint))
+    for identifier in (endpoint, *((parent.id for parent in resolved.lineage) if resolved is not None else ())):
+        url = server.url_of(identifier)
+        if url is not None:
+            return url
+    if endpoint not in catalog.endpoints:
+        return server.base_url  # the binding says what is wrong with the name
+    served = sorted({each for plan in catalog.mocks.values() for each in plan.serves})
+    raise click.UsageError(f"there is no mock for {endpoint!r}; mocks stand for: {', '.join(served)}")
+
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+"""What `--log-level` takes."""
