@@ -118,6 +118,6 @@ def compile_tree() -> Callable[..., Tried]:
         assert node is not None, problems.items
         scope = {**dict.fromkeys(names or ("req", "x", "y"), ANY), **types}
         env = Env(scope, "the test", side, Usage(), templates=templates)
-        return Tried(TreeCompiler(problems, lambda name, mark: None).tree(node, env, expected).build, problems)
+        return Tried(TreeCompiler(problems, lambda name, mark: None).function(node, env, expected), problems)
 
     return make

@@ -14,7 +14,6 @@ from engine.errors import MappingError
 from engine.language.catalog import Catalog, read_catalog
 from engine.language.diagnostics import did_you_mean, render_text
 from engine.language.scalars import resolve_plain
-from engine.language.shipped import MAPPINGS
 from engine.translate.plan import DialectPlan, EndpointPlan, OptionSpec
 from engine.types import Json, JsonObject
 
@@ -36,8 +35,12 @@ options_option: Final = click.option(
 
 def load(folders: Sequence[Path]) -> Catalog:
     """The catalog of the folders and the shipped mappings. A broken mapping is a problem only when it is asked for."""
-    own = [OWN_FOLDER] if not folders and OWN_FOLDER.is_dir() and OWN_FOLDER.resolve() != MAPPINGS else []
-    return read_catalog([*(folders or own)])
+    return read_catalog(folders or own_folders())
+
+
+def own_folders() -> list[Path]:
+    """`./mappings`, if it is there (in a checkout it is the shipped folder itself)."""
+    return [OWN_FOLDER] if OWN_FOLDER.is_dir() else []
 
 
 def endpoint_of(catalog: Catalog, identifier: str) -> EndpointPlan:
@@ -79,7 +82,9 @@ def parse_options(texts: Iterable[str], specs: dict[str, OptionSpec] | None = No
         spec = (specs or {}).get(name)
         if specs is not None and spec is None and name != "base_url":
             known = [*specs, "base_url"]
-            raise click.BadParameter(f"there is no option {name!r}; {' '.join(did_you_mean(name, known))}", param_hint="--option")
+            raise click.BadParameter(
+                f"there is no option {name!r}; {' '.join(did_you_mean(name, known))}", param_hint="--option"
+            )
         values[name] = value if name == "base_url" or (spec and spec.type == "string") else _typed(value)
     return values
 

@@ -10,11 +10,12 @@ from typing import Final
 import click
 
 from engine.cli.arguments import dump
+from engine.cli.deployment import config_option
 from engine.cli.table import print_table
 from engine.language.gateway_config import load_config
 from engine.language.gateway_example import effective
 
-_HELP: Final = """Print the effective config: every key, its value, and the flag, variable, line or default it came from.
+_HELP: Final = """Print the effective config: every key, its value, and the flag, variable, line or default behind it.
 
 Secrets are shown as the place they come from, never as a value.
 
@@ -26,8 +27,7 @@ Examples:
 
 
 @click.command("config", help=_HELP)
-@click.option("--config", "config_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="The gateway file (default: $ENGINE_CONFIG, then ./engine.yaml).")  # fmt: skip
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(config_file: Path | None, as_json: bool) -> int:
     """Print, and return the exit code."""

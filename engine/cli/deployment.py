@@ -11,14 +11,21 @@ from typing import Any, Final
 
 import click
 
-from engine.cli.arguments import OWN_FOLDER, mappings_option, options_option, parse_options
+from engine.cli.arguments import mappings_option, options_option, own_folders, parse_options
 from engine.config import GatewayConfig, UpstreamConfig
 from engine.language.catalog import Catalog, load_catalog
 from engine.language.gateway_binding import bind_config
 from engine.language.gateway_config import load_config
-from engine.language.shipped import MAPPINGS
 from engine.mock.server import MockServer
 from engine.types import Json, JsonObject
+
+config_option: Final = click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The gateway file (default: $ENGINE_CONFIG, then ./engine.yaml).",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +39,11 @@ class Deployment:
 def deployment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The arguments that say what is deployed."""
     for add in reversed((
-        click.option("--config", "config_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                     help="The gateway file (default: $ENGINE_CONFIG, then ./engine.yaml)."),
+        config_option,
         click.option("--endpoint", metavar="ID", help="Serve this one endpoint; needs no file."),
         options_option,
         mappings_option,
-        click.option("--mock", is_flag=True, help="Use the bundled mocks instead of upstreams; needs no key and no network."),
+        click.option("--mock", is_flag=True, help="Use the bundled mocks as upstreams; needs no key and no network."),
     )):  # fmt: skip
         command = add(command)
     return command
@@ -66,11 +72,6 @@ def deploy(
         yield Deployment(_bind_to_mocks(config, catalog, server), catalog)
     finally:
         server.stop()
-
-
-def own_folders() -> list[Path]:
-    """`./mappings`, where there is one that is not the shipped folder itself."""
-    return [OWN_FOLDER] if OWN_FOLDER.is_dir() and OWN_FOLDER.resolve() != MAPPINGS else []
 
 
 def _bind_to_mocks(config: GatewayConfig, catalog: Catalog, server: MockServer) -> GatewayConfig:

@@ -48,12 +48,24 @@ SLOTS: Final[Mapping[str, Callable[[Type], dict[str, Type]]]] = {
 
 @click.command("eval", help=_HELP)
 @click.argument("expression", metavar="[EXPR]", required=False)
-@click.option("--reply", "reply_file", metavar="FILE",
-              help="JSON: the upstream's reply (`res`); `out`, `err` or `models` in the slots that have those.")  # fmt: skip
-@click.option("--request", "request_file", metavar="FILE", help="JSON: the canonical request (`req`), or the client's body (`in`).")
-@click.option("--slot", type=click.Choice(list(SLOTS)), default="response", show_default=True, help="Whose names are in scope.")
-@click.option("--template", "template_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Render this file.")
-@click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="`http.status` of the reply.")
+@click.option(
+    "--reply",
+    "reply_file",
+    metavar="FILE",
+    help="JSON: the upstream's reply (`res`); `out`, `err` or `models` in the slots that have those.",
+)
+@click.option(
+    "--slot", type=click.Choice(list(SLOTS)), default="response", show_default=True, help="Whose names are in scope."
+)
+@click.option(
+    "--template",
+    "template_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Render this file.",
+)
+@click.option(
+    "--status", type=click.IntRange(100, 599), default=200, show_default=True, help="`http.status` of the reply."
+)
 @options_option
 @click.option("--scope", "list_scope", is_flag=True, help="List the names of the slot with their types.")
 def command(

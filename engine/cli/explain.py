@@ -123,7 +123,11 @@ def _head(done: Translation, resolved: Resolved, catalog: Catalog, options: Json
     rows = [Row(r.path, r.value, True, r.origin, r.line or _line(r.origin, catalog)) for r in rows]
     for name, build in (("query", call.query), ("headers", call.headers)):
         made = build(done.scope) if build is not None else {}
-        rows += [Row(name + row.path[1:], row.value, row.present, row.origin, row.line) for row in _rows(made, catalog) if row.path != "$"]
+        rows += [
+            Row(name + row.path[1:], row.value, row.present, row.origin, row.line)
+            for row in _rows(made, catalog)
+            if row.path != "$"
+        ]
     secret = [name for name, value in (*done.sent.headers, *done.sent.query) if str(value) == "***"]
     rows += [Row(f"auth.{name}", "***", True, marks["auth"], _line(marks["auth"], catalog)) for name in secret]
     return rows
@@ -162,7 +166,9 @@ def _print(sections: dict[str, list[Row]], done: Translation) -> None:
 
 
 def _row_lines(row: Row, width: int) -> Iterator[str]:
-    text = json.dumps(row.value, ensure_ascii=False, default=str) if row.present else "(left out: the line gave nothing)"
+    text = (
+        json.dumps(row.value, ensure_ascii=False, default=str) if row.present else "(left out: the line gave nothing)"
+    )
     if len(text) > _SHOWN_CHARACTERS:
         text = text[: _SHOWN_CHARACTERS - 1] + "…"
     yield f"  {row.path:<{width}} {'=' if row.present else '-'} {text}"

@@ -60,7 +60,11 @@ def _find(catalog: Catalog, wanted: str) -> Resolved:
 def flattened(resolved: Resolved) -> Iterator[str]:
     """The lines of the merged file: what it is, its sections in the order of the parents, its own tests."""
     entries = resolved.root.entries
-    order = [*(key for key in _FIRST if key in entries), *(key for key in entries if key not in (*_FIRST, *_LAST)), "tests"]
+    order = [
+        *(key for key in _FIRST if key in entries),
+        *(key for key in entries if key not in (*_FIRST, *_LAST)),
+        "tests",
+    ]
     for key in order:
         if key in entries:
             yield from _entry(key, entries[key].key.mark, entries[key].value, 0)
@@ -90,7 +94,11 @@ def _items(node: SequenceNode, indent: int) -> Iterator[str]:
         elif isinstance(item, ScalarNode):
             yield from _scalar(f"{' ' * indent}-", item, item.mark, indent)
         elif isinstance(item, MappingNode):
-            lines = [line for key, entry in item.entries.items() for line in _entry(key, entry.key.mark, entry.value, indent + 2)]
+            lines = [
+                line
+                for key, entry in item.entries.items()
+                for line in _entry(key, entry.key.mark, entry.value, indent + 2)
+            ]
             yield f"{' ' * indent}- {lines[0].lstrip()}"
             yield from lines[1:]
         else:
@@ -130,7 +138,9 @@ def _flow(node: Node) -> str | None:
     if node.entries and not node.flow:
         return None
     pairs = [(key, _flow(entry.value)) for key, entry in node.entries.items()]
-    return None if any(value is None for _, value in pairs) else f"{{{', '.join(f'{_text(k)}: {v}' for k, v in pairs)}}}"
+    return (
+        None if any(value is None for _, value in pairs) else f"{{{', '.join(f'{_text(k)}: {v}' for k, v in pairs)}}}"
+    )
 
 
 def _value(node: ScalarNode) -> str:

@@ -92,7 +92,9 @@ def _show_version(ctx: click.Context) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; click's own messages are printed here."""
     try:
-        result = root.main(args=list(arguments) if arguments is not None else None, prog_name="engine", standalone_mode=False)
+        result = root.main(
+            args=list(arguments) if arguments is not None else None, prog_name="engine", standalone_mode=False
+        )
     except click.ClickException as error:
         error.show()
         return error.exit_code

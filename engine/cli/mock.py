@@ -24,7 +24,9 @@ Examples:
 
 
 @click.command("mock", help=_HELP)
-@click.option("--endpoint", "endpoints", multiple=True, metavar="ID", help="Only this endpoint's mock; may be repeated.")
+@click.option(
+    "--endpoint", "endpoints", multiple=True, metavar="ID", help="Only this endpoint's mock; may be repeated."
+)
 @mappings_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on (default: a free one).")

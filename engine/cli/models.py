@@ -29,7 +29,9 @@ Examples:
 
 @click.command("models", help=_HELP)
 @deployment_options
-@click.option("--caller-key-env", metavar="NAME", help="Variable with the key that a caller would send (`pass_through`).")
+@click.option(
+    "--caller-key-env", metavar="NAME", help="Variable with the key that a caller would send (`pass_through`)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     config_file: Path | None, endpoint: str | None, options: tuple[str, ...], folders: tuple[Path, ...], mock: bool,

@@ -11,13 +11,11 @@ from typing import Final
 
 import click
 
+from engine.cli.arguments import own_folders
 from engine.language.catalog import Catalog, read_catalog
 from engine.language.diagnostics import Diagnostic
 from engine.language.documents import Document, mapping_files
 from engine.language.shipped import MAPPINGS, TEMPLATES
-
-OWN_FOLDER: Final = Path("mappings")
-"""The folder that is taken when no path is given."""
 
 _ID: Final = re.compile(r"^id:\s*[\"']?([a-z0-9_.-]+)", re.MULTILINE)
 _EXTENDS: Final = re.compile(r"^extends:\s*[\"']?([a-z0-9_.-]+)", re.MULTILINE)
@@ -40,11 +38,14 @@ class Selection:
 
         Only other shipped files and other files read for the sake of a parent are left out.
         """
-        others = {document.file for document in self.catalog.documents} - self._concerned()
+        concerned = self._concerned()
+        others = {document.file for document in self.catalog.documents} - concerned
+        found = self.catalog.problems.items
         return [
-            item for item in self.catalog.problems.items
-            if item.mark.file not in others and not (_is_shipped(item.mark.file) and item.mark.file not in self._concerned())
-        ]  # fmt: skip
+            item
+            for item in found
+            if item.mark.file in concerned or not (item.mark.file in others or _is_shipped(item.mark.file))
+        ]
 
     def _concerned(self) -> set[str]:
         concerned = set(self.files)
@@ -67,9 +68,9 @@ def select(paths: Sequence[str]) -> Selection:
     """
     places = _expand(paths)
     if not places:
-        own = [OWN_FOLDER] if OWN_FOLDER.is_dir() and OWN_FOLDER.resolve() != MAPPINGS else []
-        catalog = read_catalog([*own, MAPPINGS])
-        return Selection(catalog, frozenset(document.file for document in catalog.documents) | _files_of([*own, MAPPINGS]))
+        own = own_folders()
+        folders = own if own and own[0].resolve() == MAPPINGS else [*own, MAPPINGS]
+        return Selection(read_catalog(folders), _files_of(folders))
     catalog = read_catalog([*places, *_parents_of(places)])
     return Selection(catalog, _files_of(places))
 
@@ -95,7 +96,11 @@ def _matches(text: str) -> list[Path]:
     if text.endswith("..."):
         folder = Path(text.removesuffix("...") or ".")
         return [folder] if folder.is_dir() else []
-    return [Path(each) for each in sorted(glob.glob(text, recursive=True)) if Path(each).suffix in (".yaml", ".yml") or Path(each).is_dir()]
+    return [
+        Path(each)
+        for each in sorted(glob.glob(text, recursive=True))
+        if Path(each).suffix in (".yaml", ".yml") or Path(each).is_dir()
+    ]
 
 
 def _parents_of(places: Sequence[Path]) -> list[Path]:

@@ -34,11 +34,11 @@ Examples:
 @click.option("--allow-open", is_flag=True, help="Allow `clients.auth: open` on an address that others can reach.")
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="The least level that is logged.")
 @click.option("--log-format", type=click.Choice(("text", "json")), help="How the log is written.")
-def command(
+def command(  # noqa: PLR0913  # click hands over one argument per flag
     config_file: Path | None, endpoint: str | None, options: tuple[str, ...], folders: tuple[Path, ...], mock: bool,
     host: str | None, port: int | None, workers: int | None, stages: tuple[str, ...], force_upstream: str | None,
     allow_open: bool, log_level: str | None, log_format: str | None,
-) -> int:  # fmt: skip # noqa: PLR0913  # click hands over one argument per flag
+) -> int:  # fmt: skip # click hands over one argument per flag
     """Serve, and return the exit code."""
     flags = {
         "listen.host": host,

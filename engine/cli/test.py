@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Collection
 from typing import Final
@@ -42,7 +43,7 @@ def command(paths: tuple[str, ...], mappings: tuple[str, ...], verbose: bool) ->
     _print_counts(selection.catalog, report, verbose)
     if errors:
         click.echo()
-        click.echo(render_text(errors, selection.catalog.sources, color=click.get_text_stream("stdout").isatty()), nl=False)
+        click.echo(render_text(errors, selection.catalog.sources, color=sys.stdout.isatty()), nl=False)
         return 1
     if not report.total:
         click.echo("no case ran: the mappings have no `tests:`", err=True)
@@ -59,7 +60,9 @@ def _require_known(selection: Selection, wanted: Collection[str]) -> None:
 
 
 def _print_counts(catalog: Catalog, report: TestReport, verbose: bool) -> None:
-    failed = Counter(name for _, name in {(f.case.name, f"{_kind(catalog, f.case.mapping)}:{f.case.mapping}") for f in report.failed})
+    failed = Counter(
+        name for _, name in {(f.case.name, f"{_kind(catalog, f.case.mapping)}:{f.case.mapping}") for f in report.failed}
+    )
     width = max(map(len, report.ran), default=0)
     for name, count in report.ran.items():
         bad = failed[name]
@@ -76,4 +79,6 @@ def _print_cases(catalog: Catalog, report: TestReport, name: str) -> None:
     kind, _, identifier = name.partition(":")
     bad = {failure.case.name for failure in report.failed if failure.case.mapping == identifier}
     for case in cases_of(catalog.resolved[(kind, identifier)]):
-        click.echo(f"  {'FAIL' if case.name in bad else 'ok  '} {case.name}" + (" (inherited)" if case.inherited else ""))
+        click.echo(
+            f"  {'FAIL' if case.name in bad else 'ok  '} {case.name}" + (" (inherited)" if case.inherited else "")
+        )

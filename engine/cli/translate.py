@@ -46,7 +46,7 @@ def translation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         mappings_option,
         options_option,
         click.option("--reply", "reply_file", metavar="FILE", help="The upstream's reply, to translate back."),
-        click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="The reply's status."),
+        click.option("--status", type=click.IntRange(100, 599), default=200, help="The reply's status (default: 200)."),
     )):  # fmt: skip
         command = add(command)
     return command

@@ -40,8 +40,9 @@ class Capture:
 
 @dataclass(slots=True)
 class Translation:
-    """One run. `canonical` is what the dialect's `request` made, `request` the same checked and completed; `sent` the upstream request; `emitted` what `response` gave; `answer` the end.
+    """One run. `canonical` is what the dialect's `request` made, `request` the same checked and completed.
 
+    `sent` is the upstream request, `emitted` what `response` gave, `answer` the end.
     `sent_body` and `answer_body` are the trees before encoding. `failure` is what stopped it, if anything did.
     """
 
@@ -66,7 +67,11 @@ class Translation:
     def answer_json(self) -> JsonObject:
         """The client's answer as data."""
         assert self.answer is not None
-        return {"status": self.answer.status, "headers": dict(self.answer.headers), "body": json.loads(self.answer.body)}
+        return {
+            "status": self.answer.status,
+            "headers": dict(self.answer.headers),
+            "body": json.loads(self.answer.body),
+        }
 
 
 def translate(
@@ -115,7 +120,12 @@ def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes
     upstream = UpstreamReply(status, _JSON_HEADERS, body)
     done.emitted = read_reply(done.target, plan.response, done.scope, upstream, capture.codec)
     out = build_reply(
-        done.emitted, endpoint=plan.id, model=done.request["model"], context=context, losses=done.losses, codec=capture.codec
+        done.emitted,
+        endpoint=plan.id,
+        model=done.request["model"],
+        context=context,
+        losses=done.losses,
+        codec=capture.codec,
     )
     scope = {"req": done.request, "out": out, "ctx": context.as_json(), "opt": _defaults(done.dialect)}
     done.answer = write_reply(done.dialect, operation, scope, capture.codec)

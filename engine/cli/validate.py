@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import click
 
+from engine.cli.gateways import check_gateway
 from engine.cli.selection import Selection, select
 from engine.language.diagnostics import (
     Diagnostic,
@@ -35,8 +37,7 @@ Examples:
 
 
 def _text(found: Sequence[Diagnostic], sources: Sources) -> str:
-    stream = click.get_text_stream("stdout")
-    return render_text(found, sources, color=stream.isatty())
+    return render_text(found, sources, color=sys.stdout.isatty())
 
 
 _FORMATS: Final[Mapping[str, Callable[[Sequence[Diagnostic], Sources], str]]] = {
@@ -54,6 +55,9 @@ _FORMATS: Final[Mapping[str, Callable[[Sequence[Diagnostic], Sources], str]]] = 
 def command(paths: tuple[str, ...], form: str, release: bool) -> int:
     """Check, print, and return the exit code."""
     selection = select(paths)
+    for document in selection.documents():
+        if document.kind == "gateway":
+            check_gateway(document, selection.catalog)
     ran = run_tests(selection.catalog, selection.files).total
     found = selection.problems()
     click.echo(_FORMATS[form](found, selection.catalog.sources), nl=False)

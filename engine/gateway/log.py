@@ -120,11 +120,11 @@ class LogWriter:
     """The thread that writes. `start` before the first request, `stop` after the last; `lost` counts dropped lines."""
 
     def __init__(self, log: LogConfig, scrubber: Scrubber) -> None:
-        sink = _sink(log)
-        sink.setFormatter(_JsonFormatter(scrubber) if log.format == "json" else _TextFormatter(scrubber))
+        self._sink = _sink(log)
+        self._sink.setFormatter(_JsonFormatter(scrubber) if log.format == "json" else _TextFormatter(scrubber))
         lines: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_LINES)
         self._handler = _BoundedQueueHandler(lines)
-        self._listener = logging.handlers.QueueListener(lines, sink)
+        self._listener = logging.handlers.QueueListener(lines, self._sink)
         self._level = log.level.upper()
 
     @property
@@ -147,9 +147,16 @@ class LogWriter:
             logger.removeHandler(self._handler)
             logger.propagate = True
         self._listener.stop()
+        self._sink.close()
 
 
 class _QuietFileHandler(logging.handlers.WatchedFileHandler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # opening the file happens outside the library's own net, and would end the writing thread
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
         """A full disk is not the request's problem."""
 

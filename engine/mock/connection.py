@@ -57,6 +57,9 @@ class MockConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             # No upgrade is offered: the request has been queued and is answered as any other.
             return
+        except httptools.HttpParserCallbackError as failure:
+            # A fault of the mock itself, not of the caller: it says so instead of blaming the request.
+            self._refuse(500, f"the mock failed: {failure.__context__!r}")
         except httptools.HttpParserError:
             self._refuse(400, "this is not HTTP/1.1")
 

@@ -6,21 +6,16 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from operations import GOOD_KEY, PATHS, Operation
+from mock_operations import GOOD_KEY, PATHS, Operation
 
-from engine.language.catalog import Catalog, load_catalog
+from engine.language.catalog import Catalog
 from engine.mock.server import MockServer
 
 
-@pytest.fixture(scope="session")
-def catalog() -> Catalog:
-    return load_catalog()
-
-
 @pytest.fixture
-def server(catalog: Catalog) -> Iterator[MockServer]:
+def server(shipped: Catalog) -> Iterator[MockServer]:
     with MockServer() as running:
-        running.start(catalog.mocks.values())
+        running.start(shipped.mocks.values())
         yield running
 
 

@@ -8,7 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from operations import PATHS
+from mock_operations import PATHS
 
 from engine.mock.server import MockServer
 

@@ -39,9 +39,13 @@ def test_a_mock_with_one_route_is_written_flat(write: Callable[[str], Catalog]) 
     """Five lines are a mock."""
     catalog = write(FLAT)
 
-    assert [] == catalog.problems.items
+    assert catalog.problems.items == []
     plan = catalog.mocks["acme.chat"]
-    assert (plan.serves, [each.name for each in plan.routes], plan.routes[0].route.method) == (("acme.chat",), ["main"], "POST")
+    assert (plan.serves, [each.name for each in plan.routes], plan.routes[0].route.method) == (
+        ("acme.chat",),
+        ["main"],
+        "POST",
+    )
 
 
 def test_the_open_behaviour_is_last_so_that_a_child_can_add(write_mapping: Write) -> None:
@@ -56,8 +60,8 @@ behaviours:
 """
     catalog = write_mapping(ACME, **{"a.mock.yaml": parent, "b.mock.yaml": child})
 
-    assert [] == catalog.problems.items
-    assert ["ping", "default"] == [each.name for each in catalog.mocks["acme.chat"].routes[0].behaviours]
+    assert catalog.problems.items == []
+    assert [each.name for each in catalog.mocks["acme.chat"].routes[0].behaviours] == ["ping", "default"]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +92,7 @@ behaviours:
         ("path: /chat\nbehaviours:\n  default: {reply: {body: {text: hello}}}", "title: x", "E024", "routes"),
     ],
 )  # fmt: skip
-def test_what_an_author_gets_wrong(
-    write: Callable[[str], Catalog], old: str, new: str, code: str, says: str
-) -> None:
+def test_what_an_author_gets_wrong(write: Callable[[str], Catalog], old: str, new: str, code: str, says: str) -> None:
     """Each mistake has its code, a place in the file, and words that help."""
     assert old in FLAT
     catalog = write(FLAT.replace(old, new))

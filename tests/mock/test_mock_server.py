@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import uvloop
-from operations import GOOD_KEY, PATHS
+from mock_operations import GOOD_KEY, PATHS
 
 from engine.language.catalog import Catalog
 from engine.mock.server import MockServer, serve_mock
@@ -50,8 +50,10 @@ def test_a_caller_that_leaves_is_counted(server: MockServer) -> None:
     async def leave() -> None:
         async with httpx.AsyncClient(headers=GOOD_KEY | {"x-mock": "slow"}, timeout=30) as client:
             calls = [asyncio.create_task(client.post(server.base_url + URL, json=BODY)) for _ in range(10)]
-            while server.state()["open"] < 10:
+            for _ in range(500):
                 await asyncio.sleep(0.01)
+                if server.state()["open"] == 10:
+                    break
             for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
@@ -151,25 +153,25 @@ def test_broken_requests(server: MockServer, data: bytes, status: bytes) -> None
     assert server.state()["open"] == 0
 
 
-def test_the_same_port_twice(catalog: Catalog, server: MockServer) -> None:
+def test_the_same_port_twice(shipped: Catalog, server: MockServer) -> None:
     """A port that is taken is an OSError at the start, and the server can be started again elsewhere."""
     port = urlsplit(server.base_url).port or 0
     other = MockServer()
     with pytest.raises(OSError, match="in use"):
-        other.start(catalog.mocks.values(), port=port)
+        other.start(shipped.mocks.values(), port=port)
     with other:
-        assert other.start(catalog.mocks.values()) != server.base_url
+        assert other.start(shipped.mocks.values()) != server.base_url
         with pytest.raises(RuntimeError):
-            other.start(catalog.mocks.values())
+            other.start(shipped.mocks.values())
     other.stop()
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_inside_a_running_loop(catalog: Catalog, new_loop: object) -> None:
+def test_inside_a_running_loop(shipped: Catalog, new_loop: object) -> None:
     """The gateway runs the mock in its own loop, whichever loop that is; a reset is a reset there too."""
 
     async def run() -> tuple[int, type[BaseException]]:
-        running = await serve_mock(catalog.mocks.values())
+        running = await serve_mock(shipped.mocks.values())
         url = (running.url_of("straico.chat.v0") or "") + URL
         async with httpx.AsyncClient(headers=GOOD_KEY) as client:
             good = await client.post(url, json=BODY)

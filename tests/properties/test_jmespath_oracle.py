@@ -162,6 +162,7 @@ def unchecked(text: str) -> Callable[[Scope], Json]:
 @example("r[?a == `1`].b | [0]", {"r": [{"a": True, "b": 1}, {"a": 1, "b": 2}], "s": None})
 @example("length(r)", {"r": None, "s": None})
 @example("r < s", {"r": "a", "s": 1})
+@example("!(r | !(!(a))[:].a)", {"r": [], "s": None})
 def test_results_are_those_of_the_package(text: str, document: Json) -> None:
     """Also for expressions that are refused at load, and the static type covers the result."""
     expression, problems = compile_expression(text, dict.fromkeys(ROOTS, ANY))

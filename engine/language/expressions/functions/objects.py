@@ -1,4 +1,7 @@
-"""Objects: their keys, and copies with more or fewer of them. The order of keys is kept."""
+"""Objects: their keys, and copies with more or fewer of them. The order of keys is kept.
+
+`merge` checks all its arguments; the `jmespath` package looks at the first only.
+"""
 
 from __future__ import annotations
 
