@@ -133,7 +133,8 @@ def _identifier(kind: str, node: MappingNode, problems: Problems) -> str | None:
     pattern = rf"(?:{'|'.join(KINDS)}):{ID_PATTERN}" if kind == "overlay" else ID_PATTERN
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         shape = "kind:ID, such as endpoint:acme.chat" if kind == "overlay" else "lower-case words joined by dots"
-        problems.add("E021", f"{key} must be {shape}", entry.value.mark, length=len(str(value)))
+        example = () if kind == "overlay" else ("for example: acme.chat.v1",)
+        problems.add("E021", f"{key} must be {shape}", entry.value.mark, length=len(str(value)), help=example)
         return None
     return value
 

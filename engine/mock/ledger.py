@@ -2,6 +2,7 @@
 
 Read over HTTP: `GET /__mock__/requests` and `GET /__mock__/state`; `DELETE /__mock__/requests` starts afresh.
 
+Limits   500 requests, 16 MiB of bodies (as they came); the oldest go first, the newest always stays.
 State    `open` calls being answered now; `served` answered to the end, faults too; `cancelled` given up by the caller.
 """
 
@@ -17,6 +18,7 @@ from engine.mock.received import Received
 from engine.types import Json, JsonObject
 
 KEPT_REQUESTS: Final = 500
+KEPT_BODY_BYTES: Final = 16 << 20
 _CREDENTIAL: Final = re.compile(r"authorization|cookie|key|token|secret|signature", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"[A-Za-z]+ (?=.)")
 _CONTROL: Final = "__mock__"
@@ -25,8 +27,9 @@ _CONTROL: Final = "__mock__"
 class Ledger:
     """The memory of one server; used from its event loop only, but safe to read from another thread."""
 
-    def __init__(self, kept: int = KEPT_REQUESTS) -> None:
-        self._requests: deque[JsonObject] = deque(maxlen=kept)
+    def __init__(self) -> None:
+        self._requests: deque[tuple[JsonObject, int]] = deque()
+        self._body_bytes = 0
         self._open = 0
         self._served = 0
         self._cancelled = 0
@@ -34,20 +37,26 @@ class Ledger:
     def begin(self, request: Received, answer: Answer) -> None:
         """A call came in, and this is what it will get."""
         self._open += 1
-        self._requests.append(
-            {
-                "method": request.method,
-                "path": request.path,
-                "query": masked(request.query),
-                "headers": masked(request.headers),
-                "body": request.body,
-                "mock": answer.mock,
-                "route": answer.route,
-                "behaviour": answer.behaviour,
-                "refused": answer.refused,
-                "status": answer.status,
-            }
-        )
+        seen = {
+            "method": request.method,
+            "path": request.path,
+            "query": masked(request.query),
+            "headers": masked(request.headers),
+            "body": request.body,
+            "mock": answer.mock,
+            "route": answer.route,
+            "behaviour": answer.behaviour,
+            "refused": answer.refused,
+            "status": answer.status,
+        }
+        self._requests.append((seen, request.body_bytes))
+        self._body_bytes += request.body_bytes
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        kept = self._requests
+        while len(kept) > 1 and (len(kept) > KEPT_REQUESTS or self._body_bytes > KEPT_BODY_BYTES):
+            self._body_bytes -= kept.popleft()[1]
 
     def end(self) -> None:
         """A call was answered as planned."""
@@ -61,7 +70,7 @@ class Ledger:
 
     def requests(self) -> list[JsonObject]:
         """The last requests, oldest first."""
-        return list(self._requests)
+        return [seen for seen, _ in list(self._requests)]
 
     def state(self) -> dict[str, int]:
         """`{open, cancelled, served}`."""
@@ -70,6 +79,7 @@ class Ledger:
     def clear(self) -> None:
         """Forget the requests and the counts; calls that are open stay so."""
         self._requests.clear()
+        self._body_bytes = 0
         self._served = self._cancelled = 0
 
     def control(self, request: Received) -> Answer | None:

@@ -30,6 +30,7 @@ class Received:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Json = None
     problem: str | None = None
+    body_bytes: int = 0
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -51,7 +52,9 @@ def receive(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], bo
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         named[name] = f"{named[name]}, {value}" if name in named else value
     decoded, problem = _body(body, named.get("content-type", "application/json"))
-    return Received(method.decode("latin-1"), raw_path, _query(query.decode("latin-1")), named, decoded, problem)
+    return Received(
+        method.decode("latin-1"), raw_path, _query(query.decode("latin-1")), named, decoded, problem, len(body)
+    )
 
 
 def directives(body: Json) -> dict[str, str]:

@@ -81,6 +81,12 @@ def _failure(target: Target, rule: ErrorRule, status: int, scope: Scope, retry_a
     return UpstreamError(_settle(target, info, wait), detail=f"upstream status {status}, rule errors.{rule.name}")
 
 
+def raised_in_stream(target: Target, raised: Json, place: str) -> UpstreamError:
+    """The failure that a `raise` of a stream rule describes; the same object as in `errors`."""
+    rule = ErrorRule(place, None, None, lambda scope: raised)
+    return _failure(target, rule, 502, {}, None)
+
+
 def _text(value: Json) -> str | None:
     return None if value is None or value is ABSENT else str(value)
 

@@ -128,6 +128,59 @@ class LossRule:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamRule:
+    """One node of an endpoint's decision tree (LANGUAGE 3.6). `place` is its file:line, for traces.
+
+    With `select` the value names a case, or `default` holds; else `set`, `emit`, `raises` and `end` are carried out.
+    `refuse` is the rule `error`: a frame that must not come.
+    """
+
+    place: str
+    select: Build | None = None
+    cases: Mapping[str, StreamRule] = field(default_factory=dict)
+    default: StreamRule | None = None
+    set: tuple[tuple[str, Build], ...] = ()
+    emit: Build | None = None
+    raises: Build | None = None
+    end: bool = False
+    refuse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """A compiled `stream` of an endpoint.
+
+    `insists` is `at_end: error`: only the terminator ends the stream well. `request` holds what differs in the request
+    when it streams: trees for path, query, headers or body keys.
+    """
+
+    framing: str
+    decode: str
+    state: JsonObject
+    done: Condition | None
+    rule: StreamRule
+    insists: bool = False
+    at_end: StreamRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStreamPlan:
+    """A compiled `stream` of a dialect: how each lifecycle event becomes frames for the client.
+
+    `keeps_text` says whether any rule reads the whole text, so that it has to be kept until the end.
+    """
+
+    framing: str
+    content_type: str
+    serial: bool
+    event_name: Build | None
+    number_field: str | None
+    number_from: int
+    events: Mapping[str, Build]
+    keeps_text: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ModelsPlan:
     """How to list the upstream's models: one call, and the rule that makes canonical model objects of its reply."""
 
@@ -159,6 +212,7 @@ class EndpointPlan:
     refuse: tuple[RefuseRule, ...]
     losses: tuple[LossRule, ...]
     models: ModelsPlan | None
+    stream: StreamPlan | None = None
     tools: JsonObject = field(default_factory=dict)
     insecure: bool = False
 
@@ -186,6 +240,7 @@ class OperationPlan:
     status: int
     headers: Build | None
     body: Build
+    stream: ClientStreamPlan | None
     reads: frozenset[str]
     """Top-level client keys that the operation's expressions read; `"*"` means all of them."""
 

@@ -56,7 +56,7 @@ def build_reply(
         "upstream_model": emitted.get("model"),
         "created": context.now if not _is_count(created) else int(created or 0),
         "choices": choices,
-        "usage": _usage(emitted.get("usage")),
+        "usage": complete_usage(emitted.get("usage")),
         "cost": emitted.get("cost"),
         "meta": emitted.get("meta"),
         "losses": losses.as_json(),
@@ -146,7 +146,7 @@ def _is_count(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
-def _usage(value: Json) -> JsonObject | None:
+def complete_usage(value: Json) -> JsonObject | None:
     """Whole non-negative counts; the total is synthesized; without both counts there is no usage (trap 52)."""
     if not isinstance(value, dict):
         return None

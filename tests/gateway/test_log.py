@@ -23,7 +23,8 @@ def written(tmp_path: Path, log: LogConfig, *records: Record) -> str:
         write_access(record)
     Printer(log.print, Scrubber([KEY])).show(
         "client_request", "req_1", "POST /x",
-        [("authorization", f"Bearer {KEY}"), ("x-other", Secret(KEY)), ("x-plain", "a\x1b[31m")], f'{{"k":"{KEY}"}}'.encode(),
+        [("authorization", f"Bearer {KEY}"), ("x-other", Secret(KEY)), ("x-plain", "a\x1b[31m")],
+        f'{{"k":"{KEY}"}}'.encode(),
     )  # fmt: skip
     writer.stop()
     return file.read_text() if file.exists() else ""

@@ -103,7 +103,9 @@ ANSWERED: list[tuple[str, Behaviour, str, int]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("behaviour", "code", "status"), [row[1:] for row in ANSWERED], ids=[row[0] for row in ANSWERED])
+@pytest.mark.parametrize(
+    ("behaviour", "code", "status"), [row[1:] for row in ANSWERED], ids=[row[0] for row in ANSWERED]
+)
 def test_fault(behaviour: Behaviour, code: str, status: int) -> None:
     """A fault after the connection was made; nothing is sent twice."""
     with FakeUpstream(behaviour) as fake:
@@ -268,7 +270,7 @@ def test_cancellation_storm_loses_no_place() -> None:
         {"headers": (("authorization", Secret(f"Bearer {KEY}\n")),)},
         {"headers": (("x-emoji", "\u2603"),)},
     ],
-    ids=["other port", "other host", "user", "at sign", "CRLF", "name", "host", "framing", "key with newline", "unicode"],
+    ids=["port", "host", "user", "at sign", "CRLF", "name", "host header", "framing", "key with newline", "unicode"],
 )
 def test_what_may_not_be_sent_is_not(changes: dict[str, Any]) -> None:
     """R2, T22: another origin, or a header that HTTP does not allow, never reaches the network, and no key the text."""

@@ -162,7 +162,6 @@ def test_an_empty_endpoint_option_may_be_null(codes: Make) -> None:
         pytest.param({"response": {"text": "=res.text", "finish_reason": "finished"}}, id="finish reason"),
     ],
 )  # fmt: skip
-@pytest.mark.xfail(strict=True, reason="tree.py _check_fits ignores the values of an enum: E200 is never given for a type")
 def test_words_of_closed_lists_are_checked_at_load(codes: Make, sections: dict[str, Json]) -> None:
     """A misspelt error type or finish reason is found at load, not in the middle of a failure (4a E200)."""
     assert [] != codes(**sections)

@@ -16,13 +16,74 @@ from engine.types import Json, Scope, Secret
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "functions.md"
 
-PROMISED = """
-    abs avg ceil contains ends_with floor join keys length map max max_by merge min min_by not_null reverse sort sort_by
-    starts_with sum to_array to_number to_string type values
-    present find from_json to_json list text parts data_url as_object as_string items pick omit omit_deep add sub mul div
-    round clamp split replace trim lower upper substr_after url_encode base64 base64_decode hex sha256 hmac_sha256 jwt
-    uuid now iso_time epoch utc_date nearest estimate_tokens
-""".split()
+PROMISED = [
+    "abs",
+    "avg",
+    "ceil",
+    "contains",
+    "ends_with",
+    "floor",
+    "join",
+    "keys",
+    "length",
+    "map",
+    "max",
+    "max_by",
+    "merge",
+    "min",
+    "min_by",
+    "not_null",
+    "reverse",
+    "sort",
+    "sort_by",
+    "starts_with",
+    "sum",
+    "to_array",
+    "to_number",
+    "to_string",
+    "type",
+    "values",
+    "present",
+    "find",
+    "from_json",
+    "to_json",
+    "list",
+    "text",
+    "parts",
+    "data_url",
+    "as_object",
+    "as_string",
+    "items",
+    "pick",
+    "omit",
+    "omit_deep",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "round",
+    "clamp",
+    "split",
+    "replace",
+    "trim",
+    "lower",
+    "upper",
+    "substr_after",
+    "url_encode",
+    "base64",
+    "base64_decode",
+    "hex",
+    "sha256",
+    "hmac_sha256",
+    "jwt",
+    "uuid",
+    "now",
+    "iso_time",
+    "epoch",
+    "utc_date",
+    "nearest",
+    "estimate_tokens",
+]
 
 EXAMPLES = [(function, example) for function in FUNCTIONS.values() for example in function.examples]
 
@@ -33,6 +94,15 @@ def evaluate(text: str, scope: Scope, *, auth: bool = False) -> Json:
     expression, problems = compile_expression(text, dict.fromkeys(names, ANY), auth=auth)
     assert expression is not None, problems
     return expression.evaluate(scope)
+
+
+def refusal(text: str, scope: Scope, *, auth: bool = False) -> EvaluationError | None:
+    """The error of an expression that refuses its values; None if it gives JSON."""
+    try:
+        json.dumps(evaluate(text, scope, auth=auth))
+    except EvaluationError as error:
+        return error
+    return None
 
 
 def test_the_library_is_what_the_language_promises() -> None:
@@ -72,14 +142,11 @@ def test_null_in_null_out(function: Function) -> None:
 def test_a_wrong_type_is_an_evaluation_error_that_shows_no_value(function: Function, value: Json) -> None:
     arguments = ["&@" if each.is_expression else "v" for each in function.parameters]
     text = f"{function.name}({', '.join(arguments)})"
-    try:
-        json.dumps(evaluate(text, {"v": value, "ctx": {"now": 1, "request_id": "r"}}, auth=function.auth_only))
-    except EvaluationError as error:
-        assert error.function == function.name
-        assert error.expression == text
+    error = refusal(text, {"v": value, "ctx": {"now": 1, "request_id": "r"}}, auth=function.auth_only)
+    if error is not None:
+        assert (error.function, error.expression, error.__cause__) == (function.name, text, None)
         assert "s3cret" not in error.message
         assert "31337" not in error.message
-        assert error.__cause__ is None
 
 
 @pytest.mark.parametrize(
@@ -167,10 +234,9 @@ def test_a_secret_stays_a_secret_through_functions() -> None:
 
 def test_digests_can_be_chained() -> None:
     """The signing key of the well-known four-step scheme (example of its public documentation)."""
-    text = (
-        "hmac_sha256(hmac_sha256(hmac_sha256(hmac_sha256(v, '20120215'), 'us-east-1', 'hex', 'hex'), 'iam', 'hex', 'hex'),"
-        " 'aws4_request', 'hex', 'hex')"
-    )
+    text = "hmac_sha256(v, '20120215')"
+    for step in ("us-east-1", "iam", "aws4_request"):
+        text = f"hmac_sha256({text}, '{step}', 'hex', 'hex')"
     key = "AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
     assert evaluate(text, {"v": key}, auth=True) == "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d"
 

@@ -212,21 +212,22 @@ def bound_refusal(folder: Path, endpoints: Mapping[str, EndpointPlan], text: str
     return str(caught.value)
 
 
+MAIN = "upstreams: {main: {endpoint: straico.chat.v0, "
+
 UNBOUND: list[tuple[str, str, str]] = [
     ("unknown endpoint", "upstreams: {main: {endpoint: straico.chat.v1}}\n", "did you mean `straico.chat.v"),
     ("abstract endpoint", "upstreams: {main: {endpoint: straico.chat}}\n", "there is no endpoint"),
-    ("unknown option", "upstreams: {main: {endpoint: straico.chat.v0, options: {contnt: a}}}\n", "did you mean `content`"),
-    ("bad option", "upstreams: {main: {endpoint: straico.chat.v0, options: {content: a}}}\n", "one of parts, string"),
-    ("option of a wrong type", "upstreams: {main: {endpoint: straico.chat.v0, options: {content: 1}}}\n", "type string"),
-    ("unknown secret", "upstreams: {main: {endpoint: straico.chat.v0, secrets: {key: {env: A}}}}\n", "has no secret"),
-    ("missing secret", "upstreams: {main: {endpoint: straico.chat.v0, secrets: {api_key: {env: NOPE}}}}\n", "NOPE is not"),
-    ("missing file", "upstreams: {main: {endpoint: straico.chat.v0, secrets: {api_key: {file: ./no}}}}\n", "cannot be read"),
-    ("bad URL", "upstreams: {main: {endpoint: straico.chat.v0, url: api.example}}\n", "begins with https://"),
-    ("plain HTTP", "upstreams: {main: {endpoint: straico.chat.v0, url: 'http://api.example.com'}}\n", "unencrypted"),
-    ("URL twice", "upstreams: {main: {endpoint: straico.chat.v0, url: 'https://a.example', "
-     "options: {base_url: 'https://b.example'}}}\n", "keep one"),
-    ("unknown host", "upstreams: {main: {endpoint: straico.chat.v0, hosts: {x: 'https://a.example'}}}\n", "no host 'x'"),
-    ("no CA file", "upstreams: {main: {endpoint: straico.chat.v0, ca_file: ./no.pem}}\n", "there is no file"),
+    ("unknown option", MAIN + "options: {contnt: a}}}\n", "did you mean `content`"),
+    ("bad option", MAIN + "options: {content: a}}}\n", "one of parts, string"),
+    ("option of a wrong type", MAIN + "options: {content: 1}}}\n", "type string"),
+    ("unknown secret", MAIN + "secrets: {key: {env: A}}}}\n", "has no secret"),
+    ("missing secret", MAIN + "secrets: {api_key: {env: NOPE}}}}\n", "NOPE is not"),
+    ("missing file", MAIN + "secrets: {api_key: {file: ./no}}}}\n", "cannot be read"),
+    ("bad URL", MAIN + "url: api.example}}\n", "begins with https://"),
+    ("plain HTTP", MAIN + "url: 'http://api.example.com'}}\n", "unencrypted"),
+    ("URL twice", MAIN + "url: 'https://a.example', options: {base_url: 'https://b.example'}}}\n", "keep one"),
+    ("unknown host", MAIN + "hosts: {x: 'https://a.example'}}}\n", "no host 'x'"),
+    ("no CA file", MAIN + "ca_file: ./no.pem}}\n", "there is no file"),
 ]  # fmt: skip
 
 

@@ -133,7 +133,6 @@ def test_a_value_of_unknown_type_is_left_to_run_time(compile_tree: Make) -> None
     assert [] == compile_tree("=x", expected=NUMBER).lines
 
 
-@pytest.mark.xfail(strict=True, reason="tree.py _check_fits compares kinds only: a word outside the enum passes")
 def test_a_literal_outside_a_closed_list_is_refused(compile_tree: Make) -> None:
     """A slot that is an enum refuses a literal that is none of its values (E107)."""
     assert ["E107 1:1"] == compile_tree("stopped", expected=canonical.FINISH_REASON).lines

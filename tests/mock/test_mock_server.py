@@ -13,6 +13,9 @@ import uvloop
 from mock_operations import GOOD_KEY, PATHS
 
 from engine.language.catalog import Catalog
+from engine.mock.choosing import Answer
+from engine.mock.ledger import KEPT_BODY_BYTES, KEPT_REQUESTS, Ledger
+from engine.mock.received import Received
 from engine.mock.server import MockServer, serve_mock
 
 URL = PATHS["straico.chat.v0"]
@@ -42,6 +45,18 @@ def test_the_memory_can_be_cleared(client: httpx.Client) -> None:
     assert client.get("/__mock__/requests").json() == []
     assert client.get("/__mock__/state").json() == {"open": 0, "cancelled": 0, "served": 0}
     assert client.get("/__mock__/else").status_code == 404
+
+
+def test_the_memory_is_bounded() -> None:
+    """The oldest requests go first, by number and by the bytes of their bodies; the newest always stays."""
+    ledger, answer = Ledger(), Answer(200)
+    for index in range(KEPT_REQUESTS + 10):
+        ledger.begin(Received("POST", f"/{index}".encode(), body_bytes=10), answer)
+    assert len(ledger.requests()) == KEPT_REQUESTS
+    assert ledger.requests()[0]["path"] == "/10"
+
+    ledger.begin(Received("POST", b"/large", body_bytes=KEPT_BODY_BYTES + 1), answer)
+    assert [each["path"] for each in ledger.requests()] == ["/large"]
 
 
 def test_a_caller_that_leaves_is_counted(server: MockServer) -> None:

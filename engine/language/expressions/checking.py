@@ -112,6 +112,8 @@ def _root(checker: Checker, node: Node) -> View:
         near = f"{holders[0]}.{name}" if holders else None
     names = ", ".join(sorted(checker.scope)) or "nothing"
     suggestion = [checker.corrected(node, near)] if near else []
+    if name == "secret":
+        suggestion = ["secrets exist only inside `auth`"]
     checker.report("E102", f'unknown name "{name}"', node, f"in scope here: {names}", *suggestion)
     return _UNKNOWN
 
@@ -161,9 +163,9 @@ def _no_field(checker: Checker, node: Node, current: View) -> None:
         return
     known = current.type.fields or {}
     near = closest(name, known)
-    hint = [checker.corrected(node, near)] if near else []
     listed = ", ".join(sorted(known)) or "none"
-    checker.report("E106", f'{_written(current)} has no field "{name}"', node, f"fields: {listed}", *hint)
+    hint = checker.corrected(node, near) if near else f"fields: {listed}"
+    checker.report("E106", f'{_written(current)} has no field "{name}"', node, hint)
 
 
 def _current(checker: Checker, node: Node, current: View, _direct: bool) -> View:
@@ -263,11 +265,11 @@ def _value_projection(checker: Checker, node: Node, current: View, direct: bool)
 
 
 def _warn_index(checker: Checker, node: Node) -> None:
-    """W104: `n[*].x[0]` takes the first of each `x`; the first `x` is what is nearly always meant."""
+    """W111: `n[*].x[0]` takes the first of each `x`; the first `x` is what is nearly always meant."""
     if node["type"] == "index":
         before, after = checker.text[: node["start"]], checker.text[node["start"] :]
         message = "an index inside a projection applies to every item"
-        checker.report("W104", message, node, f"did you mean ={before} | {after} ?")
+        checker.report("W111", message, node, f"did you mean ={before} | {after} ?")
     elif node["type"] in {"subexpression", "index_expression"}:
         for child in node["children"]:
             _warn_index(checker, child)
@@ -288,7 +290,7 @@ def _multi_select_list(checker: Checker, node: Node, current: View, _direct: boo
 
 
 def _multi_select_dict(checker: Checker, node: Node, current: View, _direct: bool) -> View:
-    checker.report("W131", "objects are built in YAML, not inside an expression", node)
+    checker.report("W112", "objects are built in YAML, not inside an expression", node)
     fields: dict[str, Type] = {}
     for pair in node["children"]:
         value = checker.view(pair["children"][0], current)

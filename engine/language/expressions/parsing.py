@@ -9,6 +9,7 @@ no text can make the compiler run out of stack. Two laxities are refused: a lite
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -29,6 +30,7 @@ MAX_CHARACTERS: Final = 8_000
 MAX_DEPTH: Final = 60
 _INDEX: Final = vars(Parser)["_parse_index_expression"]
 _OPERATORS: Final = {"or_expression": "||", "and_expression": "&&"}
+_BARE_NUMBER: Final = re.compile(r"(?:[=!<>]=|[<>])\s*(-?[0-9]+(?:\.[0-9]+)?)(?![0-9`])")
 
 
 class _RefusedError(Exception):
@@ -171,11 +173,23 @@ def _read(text: str) -> Node:
 
 def _from_package(text: str, error: ParseError) -> ExpressionProblem:
     if isinstance(error, LexerError):
-        return _problem(text, error.message, error.lexer_position, len(str(error.lexer_value or " ")), _equality(error))
+        message = error.message[:1].lower() + error.message[1:]
+        return _problem(text, message, error.lexer_position, len(str(error.lexer_value or " ")), _equality(error))
     if isinstance(error, IncompleteExpressionError) or not error.token_value:
-        return _problem(text, "the expression ends too early", len(text), 1)
+        return _problem(text, "the expression ends too early", len(text), 1, _number(text) or _unclosed(text))
     spelling = str(error.token_value)
-    return _problem(text, f"unexpected {spelling!r}", error.lex_position or 0, len(spelling))
+    return _problem(text, f"unexpected {spelling!r}", error.lex_position or 0, len(spelling), _number(text))
+
+
+def _number(text: str) -> tuple[str, ...]:
+    """Advice for a bare number after a comparison, the commonest slip of all."""
+    found = _BARE_NUMBER.search(text)
+    return (f"numbers are written in backticks: `{found[1]}`",) if found else ()
+
+
+def _unclosed(text: str) -> tuple[str, ...]:
+    pairs = [pair for pair in ("()", "[]", "{}") if text.count(pair[0]) > text.count(pair[1])]
+    return (f"`{pairs[0][0]}` is never closed",) if pairs else ()
 
 
 def _equality(error: LexerError) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from engine.language.kinds.sections import (
     read_options,
     warn_unused_fragments,
 )
+from engine.language.kinds.stream import compile_client_stream
 from engine.language.problems import Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, to_json
 from engine.language.static_types import ANY, NUMBER, Type, object_of
@@ -118,6 +119,9 @@ class _Dialect:
             status=to_json(status) if status is not None else 200,
             headers=self._optional(response.get("headers"), names, f"operations.{name}.response.headers"),
             body=self._reply(response.get("body"), names, f"operations.{name}.response"),
+            stream=compile_client_stream(
+                self.compiler, node.get("stream"), self.opt, f"operations.{name}.stream", trace=self.trace
+            ),
             reads=_client_reads(usage) if request is not None else frozenset({"*"}),
         )
 

@@ -25,6 +25,7 @@ from engine.language.kinds.sections import (
     read_options,
     warn_unused_fragments,
 )
+from engine.language.kinds.stream import compile_stream
 from engine.language.operators.choose import check_pattern_rows
 from engine.language.problems import Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, to_json
@@ -113,7 +114,7 @@ class _Endpoint:
                 "no error rule takes every failed reply",
                 (self.root.get("errors") or self.root).mark,
                 help=(
-                    'add a last rule under `errors:`   any: {status: [4xx, 5xx], raise: {message: "=res.error.message"}}',
+                    'end `errors:` with   any: {status: [4xx, 5xx], raise: {message: "=res.error.message"}}',
                 ),
             )
         response = self._response()
@@ -123,6 +124,8 @@ class _Endpoint:
         }), secrets, self.root.get("secrets"), self.trace)  # fmt: skip
         capabilities = self._capabilities()
         models = self._models()
+        stream_usage = Usage()
+        stream = compile_stream(self.compiler, self.root.get("stream"), self.opt, stream_usage, trace=self.trace)
         reads = reads_of(self.usage)
         params = self._params(reads)
         warn_unused_fragments(self.compiler, self.resolved.document.file)
@@ -148,6 +151,7 @@ class _Endpoint:
             refuse=refuse,
             losses=losses,
             models=models,
+            stream=stream,
             tools=to_json(self.root.get("tools") or MappingNode(self.root.mark)),
             insecure=self._insecure(),
         )

@@ -47,7 +47,7 @@ CALL: Final = Object(
         "method": Field(Text(choices=METHODS), "The HTTP method.", default="POST"),
         "path": Field(
             Text(r"/[^?#\s]*", "a path that begins with / and has no query"),
-            "The path below the base URL. `{x}` is filled from `path_params` and percent-encoded, `{+x}` keeps its slashes.",
+            "The path below the base URL. `{x}` is filled from `path_params` and escaped, `{+x}` keeps its slashes.",
             required=True,
         ),
         "host": Field(Text(NAME, "a name of `hosts`"), "Another origin, by its name in `hosts`."),

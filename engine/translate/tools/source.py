@@ -108,7 +108,7 @@ class Source:
             if found >= 0 and (best < 0 or found < best):
                 best, which = found, each
         held = 0 if self.is_over else self.held(literals, begin)
-        if best >= 0 and self.base + best <= self.end - held:
+        if best >= 0 and self.base + best < self.end - held:
             return self.base + best, which
         return self.end - held, ""
 

@@ -1,0 +1,226 @@
+"""Compile the stream sections: an endpoint's decision tree over frames, a dialect's rules over events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from engine.language import scopes
+from engine.language.canonical import RAISE_KEYS, STREAM_EMIT_KEYS
+from engine.language.kinds.sections import literal_text
+from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
+from engine.language.static_types import ANY, STRING, Type, array_of, literal_type, object_of, union
+from engine.language.tree import Env, TreeCompiler, Usage
+from engine.translate.plan import ClientStreamPlan, StreamPlan, StreamRule
+from engine.types import ABSENT, Build, Json, JsonObject, Scope
+
+_PIECE: Final = object_of({}, dict(STREAM_EMIT_KEYS))
+_PIECES: Final = union(_PIECE, array_of(_PIECE))
+_RAISED: Final = object_of({}, dict(RAISE_KEYS))
+_IGNORED: Final = StreamRule("")
+_RULE_KEYS: Final = ("select", "cases", "default", "set", "emit", "raise", "end")
+_CONTENT_TYPES: Final = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
+_NEEDED_EVENTS: Final = ("text", "tool_call_done", "end", "error")
+_STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
+    "tool_call_done": ("tool_call_start", "tool_call_delta"),
+    "end": ("finish",),
+}
+
+
+def compile_stream(
+    compiler: TreeCompiler, node: Node | None, options: Type, usage: Usage, *, trace: bool
+) -> StreamPlan | None:
+    """Compile an endpoint's `stream`; None where there is none."""
+    if not isinstance(node, MappingNode):
+        return None
+    state = to_json(node.get("state") or MappingNode(node.mark))
+    # A state's type is that of its first value: a counter stays a number, a text may be any text.
+    types = {name: Type(literal_type(value).kinds | {"null"}) for name, value in state.items()}
+    env = Env(scopes.stream_names(options, object_of({}, types)), "stream", "reply", usage, trace=trace)
+    framing = literal_text(node.get("framing"))
+    if framing is None:
+        compiler.problems.add(
+            "E190",
+            "`stream` lacks `framing`",
+            node.mark,
+            help=("framing: sse   or ndjson, json_array, json_concat, text",),
+        )
+    done = node.get("done")
+    at_end = node.get("at_end")
+    rules = _Rules(compiler, env, frozenset(state))
+    decode = literal_text(node.get("decode")) or "json"
+    if framing == "text" and decode == "json":
+        compiler.problems.add(
+            "E190", "plain text frames cannot be decoded as JSON", node.mark, help=("say decode: text",)
+        )
+    plan = StreamPlan(
+        framing=framing or "sse",
+        decode=decode,
+        state=state,
+        done=compiler.condition(done, env) if done is not None else None,
+        rule=rules.rule(node, "stream"),
+        insists=literal_text(at_end) == "error",
+        at_end=rules.rule(at_end, "stream.at_end") if isinstance(at_end, MappingNode) else None,
+    )
+    rules.check_state(node)
+    return plan
+
+
+class _Rules:
+    """Compiles the nodes of one decision tree."""
+
+    def __init__(self, compiler: TreeCompiler, env: Env, state: frozenset[str]) -> None:
+        self.compiler = compiler
+        self.env = env
+        self.state = state
+        self.written: set[str] = set()
+
+    def rule(self, node: Node | None, where: str) -> StreamRule:
+        """Compile a rule: `ignore`, `error`, or a map."""
+        if node is None or literal_text(node) == "ignore":
+            return _IGNORED
+        place = f"{node.mark.file}:{node.mark.line}"
+        if literal_text(node) == "error":
+            return StreamRule(place, refuse=True)
+        if not isinstance(node, MappingNode):
+            self.compiler.problems.add("E190", f"{where} is a rule: a mapping, `ignore` or `error`", node.mark)
+            return _IGNORED
+        env = Env(self.env.names, where, "reply", self.env.usage, trace=self.env.trace, aliases=self.env.aliases)
+        if node.get("select") is not None:
+            return self._select(node, env, place, where)
+        return self._action(node, env, place)
+
+    def _select(self, node: MappingNode, env: Env, place: str, where: str) -> StreamRule:
+        cases, default = node.get("cases"), node.get("default")
+        if not isinstance(cases, MappingNode) or default is None:
+            self.compiler.problems.add(
+                "E190", "`select` needs `cases` and a `default`", node.entries["select"].key.mark, length=6,
+                help=("default: ignore   if other frames mean nothing, or default: error",),
+            )  # fmt: skip
+            return _IGNORED
+        for key in ("emit", "raise", "end", "set"):
+            if key in node.entries and where != "stream":
+                self.compiler.problems.add(
+                    "E190", f"a rule has `select` or `{key}`, not both", node.entries[key].key.mark
+                )
+        subject = node.entries["select"].value
+        if not isinstance(subject, ScalarNode):
+            self.compiler.problems.add("E190", "`select` is one =expression", subject.mark)
+            return _IGNORED
+        return StreamRule(
+            place,
+            select=self.compiler.function(subject, env),
+            cases={name: self.rule(entry.value, f"{where}.{name}") for name, entry in cases.entries.items()},
+            default=self.rule(default, f"{where}.default"),
+        )
+
+    def _action(self, node: MappingNode, env: Env, place: str) -> StreamRule:
+        emit, raised, changes, end = (node.get(key) for key in ("emit", "raise", "set", "end"))
+        build: Build | None = None
+        if isinstance(emit, SequenceNode):
+            build = _pieces([self.compiler.function(item, env, _PIECE) for item in emit.items])
+        elif emit is not None:
+            build = _pieces([self.compiler.function(emit, env, _PIECES)])
+        sets: list[tuple[str, Build]] = []
+        for name, entry in changes.entries.items() if isinstance(changes, MappingNode) else ():
+            if name not in self.state:
+                self.compiler.problems.add(
+                    "E192", f"`state` does not declare {name!r}", entry.key.mark, length=len(name),
+                    help=(f"state: {{{name}: …}}",),
+                )  # fmt: skip
+            self.written.add(name)
+            sets.append((name, self.compiler.function(entry.value, env)))
+        return StreamRule(
+            place,
+            set=tuple(sets),
+            emit=build,
+            raises=self.compiler.function(raised, env, _RAISED) if raised is not None else None,
+            end=isinstance(end, ScalarNode) and end.value is True,
+        )
+
+    def check_state(self, node: MappingNode) -> None:
+        """Declared state must be written somewhere and read somewhere (E192)."""
+        declared = node.get("state")
+        read = {path[1] for path in self.env.usage.paths if path[0] == "st" and len(path) > 1}
+        for name, entry in declared.entries.items() if isinstance(declared, MappingNode) else ():
+            if name not in read or name not in self.written:
+                what = "read" if name in self.written else "set"
+                self.compiler.problems.add(
+                    "E192", f"the state {name!r} is never {what}", entry.key.mark, length=len(name)
+                )
+
+
+def _pieces(builds: list[Build]) -> Build:
+    """A closure that gives the list of pieces that some emits make."""
+
+    def build(scope: Scope) -> Json:
+        made: list[JsonObject] = []
+        for each in builds:
+            value = each(scope)
+            if isinstance(value, list):
+                made += value
+            elif value is not ABSENT:
+                made.append(value)
+        return made
+
+    return build
+
+
+def compile_client_stream(
+    compiler: TreeCompiler, node: Node | None, options: Type, where: str, *, trace: bool
+) -> ClientStreamPlan | None:
+    """Compile a dialect operation's `stream`; None where the operation does not stream."""
+    if not isinstance(node, MappingNode):
+        return None
+    names = scopes.dialect_event_names(options)
+    usage = Usage()
+    framing = literal_text(node.get("framing")) or "sse"
+    events: dict[str, Build] = {}
+    section = node.get("events")
+    handled = set(section.entries) if isinstance(section, MappingNode) else set()
+    for name, entry in section.entries.items() if isinstance(section, MappingNode) else ():
+        send = entry.value.get("send") if isinstance(entry.value, MappingNode) else None
+        if send is None:
+            continue
+        event_env = Env(names, f"{where}.events.{name}", "reply", usage, trace=trace)
+        events[name] = _sent(compiler, send, event_env)
+    for name in _NEEDED_EVENTS:
+        if name not in handled and not handled & set(_STANDS_FOR.get(name, ())):
+            compiler.problems.add(
+                "E193", f"the stream does not say what it sends on `{name}`", (section or node).mark,
+                help=(f"{name}: {{send: …}}   or   {name}: ignore",),
+            )  # fmt: skip
+    event = node.get("event")
+    number = node.get("number")
+    number_value = to_json(number) if isinstance(number, MappingNode) else {}
+    data_env = Env({**names, "data": ANY}, f"{where}.event", "reply", usage, trace=trace)
+    return ClientStreamPlan(
+        framing=framing,
+        content_type=literal_text(node.get("content_type")) or _CONTENT_TYPES[framing],
+        serial=literal_text(node.get("blocks")) == "serial",
+        event_name=compiler.function(event, data_env, STRING) if event is not None else None,
+        number_field=number_value.get("field"),
+        number_from=number_value.get("from") or 0,
+        events=events,
+        keeps_text=_keeps_text(usage, handled),
+    )
+
+
+def _sent(compiler: TreeCompiler, send: Node, env: Env) -> Build:
+    """What one event sends: a tree, or a list of trees of which each is a frame."""
+    if not isinstance(send, SequenceNode):
+        return _frames([compiler.function(send, env)])
+    return _frames([compiler.function(item, env) for item in send.items])
+
+
+def _frames(builds: list[Build]) -> Build:
+    def build(scope: Scope) -> Json:
+        return [value for each in builds if (value := each(scope)) is not ABSENT]
+
+    return build
+
+
+def _keeps_text(usage: Usage, handled: set[str]) -> bool:
+    wanted = {"text", "reasoning", "choices", "blocks", "tool_calls"}
+    reads_out = any(path[0] == "out" and (len(path) == 1 or path[1] in wanted) for path in usage.paths)
+    return reads_out or bool(handled & {"text_stop", "reasoning_stop"})

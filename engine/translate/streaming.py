@@ -1,0 +1,257 @@
+"""One streamed answer in the making: upstream bytes in, client bytes out. No sockets, no clock.
+
+`UpstreamStream` runs an endpoint's `stream` rules over frames and gives canonical pieces. `ClientStream` writes lifecycle
+events in the client's dialect. `Translation` puts the two together with the lifecycle and the reader of tool calls, for a
+native stream, for an emulated one (`replay`), and for collecting a stream into one reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
+from engine.translate.failures import raised_in_stream
+from engine.translate.framing import FRAMERS, Frame, FramingError
+from engine.translate.lifecycle import Event, Lifecycle
+from engine.translate.plan import ClientStreamPlan, Codec, StreamPlan, StreamRule
+from engine.translate.wire import Target
+from engine.types import ABSENT, Json, JsonObject, Scope
+
+_SEPARATORS: Final = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\u0085": "\\u0085"})
+_FRAME_KEYS: Final = frozenset({"event", "data", "id", "retry"})
+
+PieceFilter = Callable[[JsonObject], Iterable[JsonObject]]
+"""What stands between the rules and the lifecycle: the reader of tool calls, or nothing."""
+
+
+class UpstreamStream:
+    """Runs the rules of one endpoint's `stream`. `scope` is the request's scope; `ev` and `st` are added to it.
+
+    State   `ended` once the terminator was seen: what comes after it is ignored (F39).
+    """
+
+    def __init__(self, target: Target, plan: StreamPlan, scope: Scope, codec: Codec) -> None:
+        self._target = target
+        self._plan = plan
+        self._framer = FRAMERS[plan.framing]()
+        self._loads = codec.loads
+        self._scope = {**scope, "st": dict(plan.state), "ev": None}
+        self.ended = False
+
+    def feed(self, data: bytes) -> list[JsonObject]:
+        """The canonical pieces that these bytes complete. Raises UpstreamError, TranslationError."""
+        if self.ended:
+            return []
+        try:
+            return self._run(self._framer.feed(data))
+        except FramingError as error:
+            raise self._bad_stream(error) from error
+
+    def close(self) -> list[JsonObject]:
+        """The connection closed cleanly: what was left, and what `at_end` makes of it."""
+        if self.ended:
+            return []
+        try:
+            pieces = self._run(self._framer.flush())
+        except FramingError as error:
+            raise self._bad_stream(error) from error
+        if not self.ended and self._plan.at_end is not None:
+            pieces += self._apply(self._plan.at_end)
+        return pieces
+
+    @staticmethod
+    def _bad_stream(error: FramingError) -> UpstreamError:
+        too_large = "too large" in str(error)
+        code = "upstream_too_large" if too_large else "upstream_bad_event"
+        return UpstreamError(
+            ErrorInfo("upstream", "The upstream's stream could not be read.", code=code), detail=str(error)
+        )
+
+    def _run(self, frames: list[Frame]) -> list[JsonObject]:
+        pieces: list[JsonObject] = []
+        for frame in frames:
+            if self.ended:
+                break
+            self._scope["ev"] = event = self._event(frame)
+            if self._plan.done is not None and self._plan.done(self._scope):
+                self.ended = True
+                break
+            if event["json"] is None and self._plan.decode == "json" and frame.data.strip() != "null":
+                if not frame.data and frame.event is None:
+                    continue
+                raise UpstreamError(
+                    ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"),
+                    detail="a frame is not JSON",
+                )
+            pieces += self._apply(self._plan.rule)
+        return pieces
+
+    def _event(self, frame: Frame) -> JsonObject:
+        decoded: Json = None
+        if self._plan.decode == "json":
+            try:
+                decoded = self._loads(frame.data.encode())
+            except ValueError:
+                decoded = None
+        return {
+            "event": frame.event,
+            "id": frame.id,
+            "data": frame.data,
+            "json": decoded,
+            "fields": frame.fields or {},
+        }
+
+    def _apply(self, rule: StreamRule) -> list[JsonObject]:
+        """Follow the decision tree to its action and carry it out."""
+        scope = self._scope
+        try:
+            while rule.select is not None:
+                value = rule.select(scope)
+                key = value if type(value) is str else _case_key(value)
+                rule = rule.cases.get(key) or rule.default or _NOTHING
+            return self._act(rule, scope)
+        except (RequestError, UpstreamError, TranslationError):
+            raise
+        except EngineError as error:
+            info = ErrorInfo("upstream", "The upstream's stream could not be read.", code="mapping_response_error")
+            raise TranslationError(info, detail=f"{rule.place}: {error}") from error
+
+    def _act(self, rule: StreamRule, scope: Scope) -> list[JsonObject]:
+        if rule.refuse:
+            raise UpstreamError(
+                ErrorInfo("upstream", "The upstream sent a frame that it must not send.", code="upstream_bad_event"),
+                detail=rule.place,
+            )
+        if rule.set:
+            # All values are made from the old state (LANGUAGE 3.6).
+            changes = {name: value for name, build in rule.set if (value := build(scope)) is not ABSENT}
+            scope["st"] = {**scope["st"], **changes}
+        if rule.raises is not None:
+            raise raised_in_stream(self._target, rule.raises(scope), rule.place)
+        pieces: list[JsonObject] = rule.emit(scope) if rule.emit is not None else []
+        self.ended = self.ended or rule.end
+        return pieces
+
+
+_NOTHING: Final = StreamRule("")
+_CONSTANTS: Final = {None: "null", True: "true", False: "false"}
+
+
+def _case_key(value: Json) -> str:
+    if value is ABSENT:
+        return "null"
+    if value is None or isinstance(value, bool):
+        return _CONSTANTS[value]
+    return str(value) if isinstance(value, int | float) else ""
+
+
+class ClientStream:
+    """Writes lifecycle events as frames of the client's dialect. `scope` holds `req`, `ctx` and `opt`."""
+
+    def __init__(self, plan: ClientStreamPlan, scope: Scope, out: JsonObject, codec: Codec) -> None:
+        self._plan = plan
+        self._scope: Scope = {**scope, "out": out, "ev": None, "err": None}
+        self._dumps = codec.dumps
+        self._number = plan.number_from
+        self.content_type = plan.content_type
+
+    def write(self, events: Iterable[Event]) -> bytes:
+        """The bytes of some events, in order."""
+        return b"".join(self._frames(event) for event in events)
+
+    def _frames(self, event: Event) -> bytes:
+        build = self._plan.events.get(event["kind"])
+        if build is None:
+            return b""
+        self._scope["ev"] = event
+        self._scope["err"] = event.get("err")
+        return b"".join(self._frame(item) for item in build(self._scope))
+
+    def _frame(self, item: Json) -> bytes:
+        if isinstance(item, dict) and "data" in item and item.keys() <= _FRAME_KEYS:
+            return self._framed(item["data"], item.get("event"), item.get("id"))
+        return self._framed(item, None, None)
+
+    def _framed(self, data: Json, event: str | None, event_id: str | None) -> bytes:
+        if self._plan.number_field is not None and isinstance(data, dict):
+            data = {**data, self._plan.number_field: self._number}
+            self._number += 1
+        if event is None and self._plan.event_name is not None:
+            named = self._plan.event_name({**self._scope, "data": data})
+            event = named if isinstance(named, str) else None
+        payload = data.encode() if isinstance(data, str) else self._json(data)
+        if self._plan.framing == "ndjson":
+            return payload + b"\n"
+        head = f"event: {event}\n" if event else ""
+        head += f"id: {event_id}\n" if event_id else ""
+        return head.encode() + b"data: " + payload + b"\n\n"
+
+    def _json(self, data: Json) -> bytes:
+        """Compact JSON in which no client can see a line end: some split lines at U+2028, U+2029 and U+0085."""
+        payload = self._dumps(data)
+        if b"\xe2\x80" in payload or b"\xc2\x85" in payload:
+            return payload.decode().translate(_SEPARATORS).encode()
+        return payload
+
+    def heartbeat(self, text: str) -> bytes:
+        """A sign of life: what the dialect sends on `heartbeat`, else an SSE comment, else nothing."""
+        if "heartbeat" in self._plan.events:
+            return self.write([{"kind": "heartbeat", "choice": 0, "text": text}])
+        return b": heartbeat\n\n" if self._plan.framing == "sse" else b""
+
+    def comment(self, text: str) -> bytes:
+        """A note for whoever reads the wire; it never holds a line end. NDJSON has no comments."""
+        return f": {text}\n\n".encode() if self._plan.framing == "sse" and "\n" not in text else b""
+
+
+class Translation:
+    """A streamed answer from pieces to client bytes.
+
+    `pieces` filters what the rules give (the reader of tool calls); `client` may be None, where a stream is collected
+    into one reply.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, client: ClientStream | None, pieces: PieceFilter | None = None) -> None:
+        self.lifecycle = lifecycle
+        self._client = client
+        self._filter = pieces
+
+    def open(self) -> bytes:
+        """Begin the answer before anything of it is known: the dialect's first frame."""
+        return self._write(self.lifecycle.start())
+
+    def take(self, pieces: Iterable[JsonObject]) -> bytes:
+        """The client bytes of some pieces."""
+        events: list[Event] = []
+        for piece in pieces:
+            for each in self._filter(piece) if self._filter is not None else (piece,):
+                events += self.lifecycle.take(each)
+        return self._write(events)
+
+    def end(self) -> bytes:
+        """The upstream is done: the last frames. Raises UpstreamError where it was cut."""
+        return self._write(self.lifecycle.end())
+
+    def fail(self, info: ErrorInfo) -> bytes:
+        """The stream failed after it began: an error event in the client's dialect, and nothing after it."""
+        return self._write(self.lifecycle.fail(info))
+
+    def heartbeat(self, text: str) -> bytes:
+        """A sign of life."""
+        return self._client.heartbeat(text) if self._client is not None else b""
+
+    def _write(self, events: list[Event]) -> bytes:
+        return self._client.write(events) if self._client is not None and events else b""
+
+
+def words(text: str, size: int = 24) -> Iterable[str]:
+    """Text in pieces of about `size` characters that end behind white space: how emulated answers are sent."""
+    start = 0
+    while start < len(text):
+        end = min(start + size, len(text))
+        if end < len(text):
+            space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
+            end = space + 1 if space >= start else end
+        yield text[start:end]
+        start = end

@@ -1,0 +1,54 @@
+"""One real server per endpoint, with the bundled mock behind it, and the SDK's two clients in front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+
+import openai
+import pytest
+
+from tests.running import Running, serving
+
+ENDPOINTS = ("straico.prompt.v0", "straico.prompt.v1", "straico.chat.v0", "straico.chat.v2")
+MODEL = "openai/gpt-4o-mini"
+
+
+class Servers:
+    """The servers by endpoint, each started when it is first asked for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._running: dict[str, Running] = {}
+
+    def __getitem__(self, endpoint: str) -> Running:
+        if endpoint not in self._running:
+            self._running[endpoint] = self._stack.enter_context(serving("--mock", "--endpoint", endpoint))
+        return self._running[endpoint]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """All four servers, for suites that compare them."""
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(params=ENDPOINTS)
+def server(request: pytest.FixtureRequest, servers: Servers) -> Running:
+    """The server of one endpoint; a test that asks for it runs once per endpoint."""
+    return servers[request.param]
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[openai.OpenAI]:
+    """The SDK's client, without retries of its own."""
+    with openai.OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=30) as made:
+        yield made
+
+
+@pytest.fixture
+def make_async_client(server: Running) -> partial[openai.AsyncOpenAI]:
+    """Makes the SDK's asynchronous client; it belongs into the test's own event loop."""
+    return partial(openai.AsyncOpenAI, base_url=server.base_url, api_key="any", max_retries=0, timeout=30)
