@@ -111,7 +111,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "wire": (*_REQUEST_PARTS, "request", "base_url", "auth", "hosts"),
     "losses": (*_REQUEST_PARTS, "request.body"),
     "result": ("response", "errors", "define", "options"),
-    "models": ("models", "define", "options"),
+    "models": ("models.list", "define", "options"),
     "request": ("operations", "refuse", "losses", "define", "options"),
     "response": ("operations", "errors", "define", "options"),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.language import canonical
-from engine.language.static_types import ANY, ARRAY, BOOLEAN, NUMBER, OBJECT, STRING, Type, array_of, object_of, union
+from engine.language.static_types import ANY, ARRAY, BOOLEAN, NUMBER, OBJECT, STRING, Type, array_of, enum_of, object_of, union
 from engine.translate.plan import OptionSpec
 
 _OPTION_TYPES: Final = {
@@ -24,9 +24,15 @@ OPTION_TYPES: Final = tuple(_OPTION_TYPES)
 
 def option_scope(options: Mapping[str, OptionSpec]) -> Type:
     """The type of `opt`: one field per declared option; one without a default may be null."""
-    types = {name: _OPTION_TYPES[spec.type] for name, spec in options.items()}
+    types = {name: _option_type(spec) for name, spec in options.items()}
     certain = {name: each for name, each in types.items() if options[name].default is not None}
     return object_of(certain, {name: each for name, each in types.items() if name not in certain})
+
+
+def _option_type(spec: OptionSpec) -> Type:
+    if spec.type == "string" and spec.values:
+        return enum_of(*(str(value) for value in spec.values))
+    return _OPTION_TYPES[spec.type]
 
 
 def request_names(options: Type) -> dict[str, Type]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
+import httpx
 import openai
 import pytest
 
@@ -41,11 +42,17 @@ def server(request: pytest.FixtureRequest, servers: Servers) -> Running:
     return servers[request.param]
 
 
-@pytest.fixture
-def client(server: Running) -> Iterator[openai.OpenAI]:
-    """The SDK's client, without retries of its own."""
-    with openai.OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=30) as made:
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    """A plain HTTP client; making one costs more than a request, so all tests share it."""
+    with httpx.Client(timeout=30) as made:
         yield made
+
+
+@pytest.fixture
+def client(server: Running, http: httpx.Client) -> openai.OpenAI:
+    """The SDK's client, without retries of its own."""
+    return openai.OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=30, http_client=http)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_text_comes_back_unchanged(client: openai.OpenAI) -> None:
 
 
 def test_the_answer_is_exactly_openais_shape(client: openai.OpenAI) -> None:
-    """Traps 40 to 43: every key that OpenAI always sends is there, of its own type, before the SDK fills anything in."""
+    """Traps 40 to 43: every key that OpenAI always sends is there, before the SDK fills anything in."""
     body = raw_body(client)
     ChatCompletion.model_validate_json(json.dumps(body), strict=True)
     assert {"id", "object", "created", "model", "choices"} <= set(body)

@@ -41,7 +41,10 @@ def test_a_bad_role_is_a_bad_request_with_its_path(client: openai.OpenAI) -> Non
 
 def test_a_part_that_cannot_be_sent_is_named(client: openai.OpenAI) -> None:
     """A sound part is refused by its path, whatever the endpoint."""
-    content = [{"type": "text", "text": "hear"}, {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}]
+    content = [
+        {"type": "text", "text": "hear"},
+        {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+    ]
     error = fail(client, openai.BadRequestError, messages=[{"role": "user", "content": content}])
     assert error.param == "messages[0].content[1]"
 

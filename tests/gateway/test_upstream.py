@@ -275,7 +275,7 @@ def test_cancellation_storm_loses_no_place() -> None:
 def test_what_may_not_be_sent_is_not(changes: dict[str, Any]) -> None:
     """R2, T22: another origin, or a header that HTTP does not allow, never reaches the network, and no key the text."""
     with FakeUpstream(reply(b"{}")) as fake:
-        filled = {
+        filled: dict[str, Any] = {
             name: value.replace("{port}", str(fake.port)) if isinstance(value, str) else value
             for name, value in changes.items()
         }

@@ -164,8 +164,8 @@ def _no_field(checker: Checker, node: Node, current: View) -> None:
     known = current.type.fields or {}
     near = closest(name, known)
     listed = ", ".join(sorted(known)) or "none"
-    hint = checker.corrected(node, near) if near else f"fields: {listed}"
-    checker.report("E106", f'{_written(current)} has no field "{name}"', node, hint)
+    advice = checker.corrected(node, near) if near else f"fields: {listed}"
+    checker.report("E106", f'{_written(current)} has no field "{name}"', node, advice)
 
 
 def _current(checker: Checker, node: Node, current: View, _direct: bool) -> View:

@@ -126,7 +126,7 @@ def _check_cases(
                 help=did_you_mean(key, sorted(known)),
             )
     lacking = sorted(subject.values - set(cases.entries))
-    unfiltered = text.split(".")[0] in {*env.aliases, "req", "out", "err", "ev"}
+    unfiltered = text.split(".")[0] in {*env.aliases, "req", "out", "err", "ev", "opt"}
     if lacking and not has_default and unfiltered:
         compiler.problems.add(
             "E135",

@@ -16,6 +16,8 @@ from engine.translate.tools.source import NotACall, Source
 MAX_CALLS: Final = 64
 MAX_ARGUMENT_CHARS: Final = 256 << 10
 """Limits of threat T12; what goes beyond is text, or damaged if it has begun."""
+MAX_HELD_CHARS: Final = 512 << 10
+"""How much text may wait for a decision."""
 
 
 class Output(Protocol):
@@ -59,6 +61,7 @@ class Attempt:
         self.plan = plan
         self.rule = rule
         self.label = f"{plan.id}.{rule.name}"
+        self.start = output.source.pin
         self.repairs = plan.policy.repair
         self.offered = offered
         self.captured: dict[str, str] = {}
@@ -132,11 +135,15 @@ class Attempt:
         self._do(self.output.account, "markup", self.place(start), self.label)
         self._do(self.output.text_until, self.place(end))
 
+    def note(self, action: str, detail: str) -> None:
+        """Report something about what is being read."""
+        self._do(self.output.note, action, self.label, detail)
+
     def repaired(self, repair: str) -> None:
         """Report a repair, each kind once for one attempt."""
         if repair not in self._repaired:
             self._repaired.add(repair)
-            self._do(self.output.note, "repaired", self.label, repair)
+            self.note("repaired", repair)
 
     def place(self, at: int) -> int:
         """Where a position stands in the answer."""

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Final
 
-from engine.translate.tools.attempt import MAX_ARGUMENT_CHARS, Attempt
+from engine.translate.tools.attempt import MAX_ARGUMENT_CHARS, MAX_HELD_CHARS, Attempt
 from engine.translate.tools.jsontext import JsonText, Write, discard
 from engine.translate.tools.plan import JsonPayload
 from engine.translate.tools.schema import json_value
@@ -84,7 +84,7 @@ def _read_list(attempt: Attempt, payload: JsonPayload, reader: JsonText, at: int
 
     end = yield from reader.elements(at, item)
     if not attempt.calls:
-        raise NotACall("the list holds no call of an offered tool", at, skip_to=end)
+        raise NotACall("the list holds no call of an offered tool", end)
     return end
 
 
@@ -118,10 +118,10 @@ class _Object:
 
     def _finish(self, end: int) -> None:
         if self.name is None:
-            raise NotACall("no name of a tool in it", self.start, skip_to=end)
+            raise NotACall("no name of a tool in it", end)
         if not self.is_begun:
             if self.kept is None and self.payload.need_args:
-                raise NotACall("no arguments in it", self.start, skip_to=end)
+                raise NotACall("no arguments in it", end)
             self._begin()
             self.attempt.write("".join(self.kept or ()) or "{}")
         self.attempt.end(end)
@@ -191,6 +191,8 @@ class _Object:
 
     def _named(self, name: str, at: int) -> None:
         self.name = name
+        if at - self.start > MAX_HELD_CHARS and not self.attempt.is_committed:
+            raise NotACall("the name comes too late", at)
         if self.attempt.parameters(name) is not None:
             return
         if not self.in_list or self.attempt.rule.known:

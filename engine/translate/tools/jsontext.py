@@ -45,7 +45,7 @@ def discard(_text: str) -> None:
 class JsonText:
     """Reads values of one source. `ends` are the literals before which missing brackets may be added.
 
-    State    `stack` holds the open brackets with their places; they are what fails with an error (`NotACall.dead`).
+    State    `stack` holds the open brackets.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class JsonText:
         self.repairs = repairs
         self.ends = ends
         self.repaired = repaired
-        self.stack: list[tuple[str, int]] = []
+        self.stack: list[str] = []
 
     def fail(self, reason: str, at: int) -> NotACall:
         """The exception for a text that is no JSON from `at` on."""
-        return NotACall(reason, at, dead=tuple(start for _, start in self.stack))
+        return NotACall(reason, at)
 
     def allow(self, repair: str, at: int, reason: str) -> None:
         """Note a repair, or raise NotACall when the format does not declare it."""
@@ -103,7 +103,7 @@ class JsonText:
                 return place + len(found)
             at = place
 
-    def _missing(self, at: int, char: str, depth: int) -> Wait[bool]:
+    def _missing(self, at: int, char: str) -> Wait[bool]:
         """Whether brackets are missing here: the text is over, or an end marker stands here."""
         if "missing_closers" not in self.repairs or (self.source.is_cut and not char):
             return False
@@ -124,7 +124,7 @@ class JsonText:
 
     def _inside(self, at: int, write: Write, is_fresh: bool, depth: int) -> Wait[int]:
         """One step inside a container: close it, or read the next element up to its value's end (or its bracket)."""
-        kind = self.stack[-1][0]
+        kind = self.stack[-1]
         at, char = yield from self.peek(at, write)
         if char == _CLOSER[kind]:
             return self._close(at, write)
@@ -132,15 +132,15 @@ class JsonText:
             return (yield from self._element(at, kind, write))
         if char == ",":
             return (yield from self._next(at, kind, write))
-        if (yield from self._missing(at, char, depth)):
+        if (yield from self._missing(at, char)):
             self.repaired("missing_closers")
             while len(self.stack) > depth:
-                write(_CLOSER[self.stack.pop()[0]])
+                write(_CLOSER[self.stack.pop()])
             return at
         raise self.fail(f"expected , or {_CLOSER[kind]} but found {self._shown(at)}", at)
 
     def _close(self, at: int, write: Write) -> int:
-        write(_CLOSER[self.stack.pop()[0]])
+        write(_CLOSER[self.stack.pop()])
         return at + 1
 
     def _next(self, comma: int, kind: str, write: Write) -> Wait[int]:
@@ -168,7 +168,7 @@ class JsonText:
         if char in _CLOSER and char:
             if len(self.stack) >= MAX_DEPTH:
                 raise self.fail("nested too deep", at)
-            self.stack.append((char, at))
+            self.stack.append(char)
             write(char)
             return at + 1
         if char == '"':
@@ -280,7 +280,7 @@ class JsonText:
 
     def members(self, at: int, take: Take) -> Wait[int]:
         """Walk the object that opens at `at`: `take(key, place)` reads each value and returns where it ends."""
-        self.stack.append(("{", at))
+        self.stack.append("{")
         depth = len(self.stack)
         at, char = yield from self.peek(at + 1)
         while char != "}":
@@ -298,7 +298,7 @@ class JsonText:
 
     def elements(self, at: int, take: Callable[[int], Wait[int]]) -> Wait[int]:
         """Walk the list that opens at `at`: `take(place)` reads each item and returns where it ends."""
-        self.stack.append(("[", at))
+        self.stack.append("[")
         depth = len(self.stack)
         at, char = yield from self.peek(at + 1)
         while char != "]":
@@ -317,13 +317,13 @@ class JsonText:
             at, char = yield from self.peek(at + 1)
             if char == _CLOSER[kind]:
                 self.allow("trailing_comma", comma, "a comma before a closing bracket")
-        elif char != _CLOSER[kind] and not (yield from self._missing(at, char, 0)):
+        elif char != _CLOSER[kind] and not (yield from self._missing(at, char)):
             raise self.fail(f"expected , or {_CLOSER[kind]} but found {self._shown(at)}", at)
         return at, char
 
     def _gives_out(self, at: int, char: str, kind: str) -> Wait[bool]:
         """Whether the container ends here without its bracket."""
-        if not (yield from self._missing(at, char, 0)):
+        if not (yield from self._missing(at, char)):
             if not char:
                 raise self.fail("the text ends inside the call", at)
             return False

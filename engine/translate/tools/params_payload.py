@@ -81,7 +81,7 @@ class _Params:
         closes = self._closes(key)
         lead = f"{',' if self.written else ''}{quoted(key)}:"
         if not is_new:
-            self.attempt.output.note("damaged", self.attempt.label, f"the parameter {key[:64]!r} stands twice")
+            self.attempt.note("damaged", f"the parameter {key[:64]!r} stands twice")
             end, _ = yield from self._whole(at, closes)
             return end
         self.written.add(key)
@@ -117,26 +117,40 @@ class _Params:
 
     # -- the end of a value
 
-    def _find(self, start: int, scan: int, closes: tuple[str, ...]) -> Wait[tuple[int, str]]:
-        """The end tag that ends a value, or how far the value surely goes (and "")."""
+    def _find(self, start: int, scan: int, closes: tuple[str, ...]) -> Wait[tuple[int, int]]:
+        """Where a value ends and what follows goes on; `(n, -1)` if it goes on to `n` at least."""
+        ends = self.attempt.rule.ends if "missing_closers" in self.attempt.repairs else ()
         while True:
-            place, found = self.source.nearest(start, closes, scan)
+            place, found = self.source.nearest(start, (*closes, *ends), scan)
             if not found:
-                return place, ""
-            if (yield from self._is_end(start, place + len(found))):
-                return place, found
+                return place, -1
+            pin = self.source.pin
+            self.source.pin = start if pin < 0 else min(pin, start)
+            after = place + len(found) if found in closes else place
+            is_end = yield from (self._is_end(after) if found in closes else self._is_final(place))
+            self.source.pin = pin
+            if is_end:
+                return place, after
             scan = place + 1
 
-    def _is_end(self, start: int, at: int) -> Wait[bool]:
+    def _is_end(self, at: int) -> Wait[bool]:
         """Whether something sensible follows an end tag: a parameter, an end marker, another call, or nothing."""
-        pin = self.source.pin
-        self.source.pin = start if pin < 0 else min(pin, start)
         after = yield from self.source.space(at)
-        sensible = not self.source.char(after)
-        sensible = sensible or (yield from self.source.literal(after, self.attempt.rule.ends)) is not None
-        sensible = sensible or (yield from self._open(after)) is not None
-        self.source.pin = pin
-        return sensible
+        if not self.source.char(after):
+            return True
+        if (yield from self.source.literal(after, self.attempt.rule.ends)) is not None:
+            return True
+        return (yield from self._open(after)) is not None
+
+    def _is_final(self, at: int) -> Wait[bool]:
+        """Whether nothing but end markers follows: then the value's own end tag is missing."""
+        while True:
+            found = yield from self.source.literal(at, self.attempt.rule.ends)
+            if found is None:
+                return False
+            at = yield from self.source.space(at + len(found))
+            if not self.source.char(at):
+                return True
 
     def _missing(self, place: int, what: str) -> None:
         """The text is over inside a value: a repair, or damage."""
@@ -147,29 +161,18 @@ class _Params:
     def _whole(self, at: int, closes: tuple[str, ...]) -> Wait[tuple[int, str]]:
         scan = at
         while True:
-            place, found = yield from self._find(at, scan, closes)
-            if found:
-                return place + len(found), self._trim(self.source.cut(at, place))
+            place, after = yield from self._find(at, scan, closes)
+            if after == place:
+                self._missing(place, "the end of a value is missing")
+            if after >= 0:
+                return after, self._trim(self.source.cut(at, place))
             if place - at > MAX_ARGUMENT_CHARS:
                 raise NotACall("a value is too long", place)
             scan = place
-            if not (yield from self.source.more(at)):
+            if self.source.is_over:
                 self._missing(self.source.end, "the text ends inside a value")
-                return self._ended(at)
-
-    def _ended(self, at: int) -> tuple[int, str]:
-        """A value without an end tag: it ends before the call's end marker at the end of the text, if there is one."""
-        end = self._last_end(at)
-        return end, self._trim(self.source.cut(at, end))
-
-    def _last_end(self, at: int) -> int:
-        end = self.source.end
-        while True:
-            text = self.source.cut(at, end).rstrip()
-            found = next((each for each in self.attempt.rule.ends if text.endswith(each)), None)
-            if found is None:
-                return end
-            end = at + len(text) - len(found)
+                return self.source.end, self._trim(self.source.cut(at, self.source.end))
+            yield from self.source.more(at)
 
     def _trim(self, text: str) -> str:
         if self.payload.trim == "all":
@@ -182,29 +185,22 @@ class _Params:
     # -- values that flow
 
     def _stream(self, at: int, closes: tuple[str, ...]) -> Wait[int]:
-        at = yield from self._lead(at)
-        scan = at
+        at = scan = yield from self._lead(at)
         while True:
-            place, found = yield from self._find(at, scan, closes)
-            if found:
-                self._flow(self._trail(self.source.cut(at, place)))
-                return place + len(found)
-            scan = place
+            place, after = yield from self._find(at, scan, closes)
             is_over = self.source.is_over
-            if is_over:
-                end = self.source.end if self.source.is_cut else self._last_end(at)
-                self._flow(self._trail(self.source.cut(at, end)))
-                self._missing(self.source.end, "the text ends inside a value")
-                return end
-            at = self._flow_safe(at, place)
-            scan = max(scan, at)
+            if after >= 0 or is_over:
+                self._flow(self._trail(self.source.cut(at, place)))
+                if after <= place:
+                    self._missing(place, "the text ends inside a value")
+                return max(after, place)
+            at, scan = self._flow_safe(at, place), place
             yield from self.source.more(at)
 
     def _flow_safe(self, at: int, upto: int) -> int:
-        """Send what is surely part of the value: not white space that may be markup, nor ends that may be the call's."""
-        held = self.source.held(self.attempt.rule.ends, at - self.source.base)
-        text = self.source.cut(at, min(upto, self.source.end - held))
-        kept = self._trail(text) if self.payload.trim != "none" else text
+        """Send what is surely part of the value; white space at its end may yet be markup."""
+        text = self.source.cut(at, upto)
+        kept = self._trail(text)
         if self.payload.trim == "newline" and kept == text:
             kept = text.removesuffix("\r")
         self._flow(kept)

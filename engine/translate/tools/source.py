@@ -21,16 +21,13 @@ SPACE: Final = re.compile(r"[ \t\r\n]*")
 class NotACall(Exception):
     """What stands here is no call, or is damaged from `at` on.
 
-    `dead` are places from which the same text fails in the same way; `skip_to` is where a value ends that is whole but
-    no call, so that nothing inside it is one either.
+    `reason` is what `engine explain` shows beside the text.
     """
 
-    def __init__(self, reason: str, at: int, *, dead: tuple[int, ...] = (), skip_to: int = -1) -> None:
+    def __init__(self, reason: str, at: int) -> None:
         super().__init__(reason)
         self.reason = reason
         self.at = at
-        self.dead = dead
-        self.skip_to = skip_to
 
 
 class Source:
