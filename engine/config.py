@@ -66,6 +66,38 @@ class ListenConfig:
     port: int = 8000
 
 
+STREAMING_MODES: Final = ("native", "synthetic", "probe")
+"""How an upstream is asked to stream: always, never, or as it turns out."""
+
+HEARTBEAT_STYLES: Final = {"comment": None, "empty": "", "zwsp": "\u200b", "zwnj": "\u200c", "wj": "\u2060"}
+"""Signs of life by name: a comment of the framing, an empty delta, or a delta with a character nobody sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatConfig:
+    """Signs of life while an answer is awaited. `json` sends white space before a whole JSON answer too."""
+
+    every_s: float = 3
+    style: str = "comment"
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingConfig:
+    """When a streamed answer is committed, and how one is made of a whole answer.
+
+    Until it is committed a failure keeps its true status. `piece_chars` is the size of an emulated piece, `pace_ms` a
+    pause between pieces (0: none).
+    """
+
+    grace_s: float = 1.0
+    commit_after_s: float = 15
+    probe_ttl_s: float = 300
+    fallback: bool = True
+    piece_chars: int = 24
+    pace_ms: float = 0
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamConfig:
     """An endpoint made concrete: which mapping, with which origin, options, secrets and model names.
@@ -82,6 +114,8 @@ class UpstreamConfig:
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
+    streaming: str | None = None
+    heartbeat: HeartbeatConfig = field(default_factory=HeartbeatConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +212,7 @@ class GatewayConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     concurrency: ConcurrencyConfig = field(default_factory=ConcurrencyConfig)
+    streaming: StreamingConfig = field(default_factory=StreamingConfig)
     log: LogConfig = field(default_factory=LogConfig)
     cors: CorsConfig = field(default_factory=CorsConfig)
     expose_headers: bool = True

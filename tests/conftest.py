@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from engine.language.catalog import Catalog, load_catalog, read_catalog
 from engine.language.problems import Problems
@@ -16,6 +17,9 @@ from engine.language.reader import read_document
 from engine.language.static_types import ANY
 from engine.language.tree import Env, TreeCompiler, Usage
 from engine.types import Build, Json
+
+settings.register_profile("engine", deadline=None)
+settings.load_profile("engine")
 
 ENDPOINT: dict[str, Any] = {
     "mapping": "endpoint/1",

@@ -83,9 +83,7 @@ def test_every_code_that_is_emitted_has_a_bad_file() -> None:
 
 def test_every_code_that_is_emitted_is_registered() -> None:
     """A code outside the registry would end in a KeyError in front of an author."""
-    emitted = {
-        code for path in SOURCE.rglob("*.py") for code in _EMITTED.findall(path.read_text(encoding="utf-8"))
-    }
+    emitted = {code for path in SOURCE.rglob("*.py") for code in _EMITTED.findall(path.read_text(encoding="utf-8"))}
 
     assert set() == emitted - CODES.keys()
 

@@ -80,7 +80,9 @@ def _bind_to_mocks(config: GatewayConfig, catalog: Catalog, server: MockServer) 
     for name, upstream in config.upstreams.items():
         alone = replace(config, upstreams={name: upstream})
         url = _mock_of(catalog, server, upstream.endpoint)
-        bound.update(bind_config(alone, catalog.endpoints, environment=os.environ, mock_url=url).upstreams)
+        made = bind_config(alone, catalog.endpoints, environment=os.environ, mock_url=url).upstreams[name]
+        # A mock's routes lie below the endpoint's base URL, whatever path that has.
+        bound[name] = replace(made, url=url)
     return replace(config, upstreams=bound)
 
 

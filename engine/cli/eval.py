@@ -49,6 +49,12 @@ SLOTS: Final[Mapping[str, Callable[[Type], dict[str, Type]]]] = {
 @click.command("eval", help=_HELP)
 @click.argument("expression", metavar="[EXPR]", required=False)
 @click.option(
+    "--request",
+    "request_file",
+    metavar="FILE",
+    help="JSON: the canonical request (`req`), or the client's body (`in`).",
+)
+@click.option(
     "--reply",
     "reply_file",
     metavar="FILE",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from engine.cli.arguments import own_folders
 from engine.errors import MappingError
 from engine.language.catalog import Catalog, read_catalog
 from engine.language.diagnostics import Problems
@@ -34,7 +35,8 @@ def check_gateway(document: Document, catalog: Catalog) -> None:
     problems = Problems()
     try:
         config = load_config(Path(document.file), environment=_AnySecret())
-        used = read_catalog(config.mappings) if config.mappings else catalog
+        folders = config.mappings or own_folders()
+        used = read_catalog(folders) if folders else catalog
         bind_config(config, used.endpoints, environment=_AnySecret())
     except MappingError as error:
         problems.items.extend(error.diagnostics)

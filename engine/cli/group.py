@@ -37,6 +37,10 @@ Check your own mappings:
 """
 
 
+HELP_NAMES: Final = ["-h", "--help"]
+"""How help is asked for."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is used."""
 
@@ -73,7 +77,7 @@ class LazyGroup(click.Group):
 root = LazyGroup(
     "engine",
     help=_MAIN_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": HELP_NAMES, "max_content_width": 110},
     params=[
         click.Option(
             ["--version"], is_flag=True, is_eager=True, expose_value=False, help="Show the version and exit.",

@@ -42,11 +42,13 @@ def command(folders: tuple[Path, ...], as_json: bool) -> int:
 
 
 def _rows(catalog: Catalog) -> list[JsonObject]:
-    digests = {
-        **{("endpoint", each.id): each.digest for each in catalog.endpoints.values()},
-        **{("dialect", each.id): each.digest for each in catalog.dialects.values()},
-        **{("mock", each.id): each.digest for each in catalog.mocks.values()},
+    plans = {
+        "endpoint": catalog.endpoints,
+        "dialect": catalog.dialects,
+        "toolformat": catalog.toolformats,
+        "mock": catalog.mocks,
     }
+    digests = {(kind, each.id): each.digest for kind, table in plans.items() for each in table.values()}
     rows = []
     for document in catalog.documents:
         key = (document.kind, document.id)

@@ -123,10 +123,11 @@ def _parents_of(places: Sequence[Path]) -> list[Path]:
 
 def _neighbours(place: Path) -> Iterator[Path]:
     root = next((folder for folder in place.absolute().parents if folder.name == "mappings"), None)
-    if root is not None and root.resolve() != MAPPINGS:
-        yield from (path for path in mapping_files(root) if path.resolve() != place.resolve())
-    else:
-        yield from (path for path in sorted(place.parent.glob("*.y*ml")) if path.resolve() != place.resolve())
+    beside = mapping_files(root) if root is not None else sorted(place.parent.glob("*.y*ml"))
+    own = (path for folder in own_folders() for path in mapping_files(folder))
+    for path in (*own, *beside):
+        if path.resolve() != place.resolve() and not _is_shipped(str(path)):
+            yield path
 
 
 def _head(path: Path) -> str:

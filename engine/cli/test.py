@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
@@ -60,25 +59,14 @@ def _require_known(selection: Selection, wanted: Collection[str]) -> None:
 
 
 def _print_counts(catalog: Catalog, report: TestReport, verbose: bool) -> None:
-    failed = Counter(
-        name for _, name in {(f.case.name, f"{_kind(catalog, f.case.mapping)}:{f.case.mapping}") for f in report.failed}
-    )
+    failed = {(failure.case.mapping, failure.case.mark) for failure in report.failed}
     width = max(map(len, report.ran), default=0)
-    for name, count in report.ran.items():
-        bad = failed[name]
-        click.echo(f"{name:<{width}}  {count - bad} passed" + (f", {bad} failed" if bad else ""))
-        if verbose:
-            _print_cases(catalog, report, name)
-
-
-def _kind(catalog: Catalog, identifier: str) -> str:
-    return next((kind for kind, each in catalog.resolved if each == identifier), "")
-
-
-def _print_cases(catalog: Catalog, report: TestReport, name: str) -> None:
-    kind, _, identifier = name.partition(":")
-    bad = {failure.case.name for failure in report.failed if failure.case.mapping == identifier}
-    for case in cases_of(catalog.resolved[(kind, identifier)]):
-        click.echo(
-            f"  {'FAIL' if case.name in bad else 'ok  '} {case.name}" + (" (inherited)" if case.inherited else "")
-        )
+    for name in report.ran:
+        kind, _, identifier = name.partition(":")
+        cases = list(cases_of(catalog.resolved[(kind, identifier)]))
+        bad = {case.name for case in cases if (identifier, case.mark) in failed}
+        counts = f"{len(cases) - len(bad)} passed" + (f", {len(bad)} failed" if bad else "")
+        click.echo(f"{name:<{width}}  {counts}")
+        for case in cases if verbose else ():
+            inherited = " (inherited)" if case.inherited else ""
+            click.echo(f"  {'FAIL' if case.name in bad else 'ok  '} {case.name}{inherited}")

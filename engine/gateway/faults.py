@@ -44,6 +44,7 @@ UNREACHABLE: Final = Fault("upstream", "upstream_unreachable", "The upstream cou
 TLS: Final = Fault("upstream", "upstream_tls", "No trusted connection to the upstream could be made.", retryable=False)
 CONNECT_TIMEOUT: Final = Fault("timeout", "upstream_connect_timeout", "Connecting to the upstream took too long.")
 FIRST_BYTE_TIMEOUT: Final = Fault("timeout", "upstream_first_byte_timeout", "The upstream did not answer in time.")
+IDLE_TIMEOUT: Final = Fault("timeout", "upstream_idle_timeout", "The upstream's stream fell silent.")
 READ_TIMEOUT: Final = Fault("timeout", "upstream_read_timeout", "The upstream's answer stopped half-way.")
 TOTAL_TIMEOUT: Final = Fault("timeout", "upstream_total_timeout", "The upstream did not finish in time.")
 RESET: Final = Fault("upstream", "upstream_reset", "The upstream closed the connection before it answered.")

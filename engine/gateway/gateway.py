@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from engine.config import GatewayConfig, UpstreamConfig
@@ -20,11 +21,13 @@ from engine.gateway.models import ModelLists
 from engine.gateway.routing import Choice, Router, model_not_found
 from engine.gateway.runner import Send, run_exchange
 from engine.gateway.scrubbing import Scrubber
+from engine.gateway.streaming import StreamJob, StreamReply, Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
-from engine.gateway.upstream import HttpUpstream
+from engine.gateway.upstream import HttpUpstream, LiveReply
+from engine.translate.chat import Chat, chat_exchange
 from engine.translate.client import read_client, write_error, write_reply
-from engine.translate.exchange import chat_exchange, models_exchange
+from engine.translate.exchange import models_exchange
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
 from engine.translate.wire import ClientReply, Context, UpstreamReply, UpstreamRequest
 from engine.types import Json, JsonObject
@@ -39,6 +42,10 @@ class Sender(Protocol):
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """Make one call."""
+        ...
+
+    async def open(self, request: UpstreamRequest) -> LiveReply:
+        """Make one call and return with its head."""
         ...
 
     async def close(self) -> None:
@@ -70,7 +77,8 @@ class Plans(Protocol):
 
 
 SenderFactory = Callable[[UpstreamConfig, GatewayConfig], Sender]
-Serve = Callable[[ClientCall, Progress], Awaitable[ClientReply]]
+Reply = ClientReply | StreamReply
+Serve = Callable[[ClientCall, Progress], Awaitable[Reply]]
 
 
 class Gateway:
@@ -89,6 +97,7 @@ class Gateway:
         self.printer = Printer(config.log.print, self.scrubber)
         self.router = Router(config)
         self.models = ModelLists(config, self.router, self._fetch_models)
+        self.streams = Streams(config.streaming, codec, time.monotonic)
         self._senders = {name: make_sender(upstream, config) for name, upstream in config.upstreams.items()}
         self._options = {dialect.id: _defaults(dialect) for dialect in catalog.dialects.values()}
         self._serve: Mapping[str, Serve] = {
@@ -98,10 +107,11 @@ class Gateway:
             "answer": self._serve_answer,
         }
 
-    async def answer(self, call: ClientCall, record: Record) -> ClientReply:
+    async def answer(self, call: ClientCall, record: Record) -> Reply:
         """Serve one call and fill in its record. Never raises for a failure that has an `ErrorInfo`."""
         progress = Progress(record)
         record.generation = self.catalog.digest[:GENERATION_CHARS]
+        reply: Reply
         try:
             reply = await self._serve[call.operation.kind](call, progress)
         except REPORTED as failure:
@@ -130,7 +140,7 @@ class Gateway:
         """Counters per upstream."""
         return {name: sender.stats() for name, sender in self._senders.items()}
 
-    async def _serve_chat(self, call: ClientCall, progress: Progress) -> ClientReply:
+    async def _serve_chat(self, call: ClientCall, progress: Progress) -> Reply:
         request = self._read(call, progress)
         self._check_counts(request)
         asked = request["model"]
@@ -148,8 +158,36 @@ class Gateway:
         context = _context(call.request_id)
         listed = next((model for model in known or () if model["id"] == choice.sent_name), None)
         model: JsonObject = {"id": choice.model_id, "name": choice.sent_name, "meta": (listed or {}).get("meta")}
-        exchange = chat_exchange(target, request, model, context, progress.losses, self.codec)
-        out = await run_exchange(exchange, self._sender(upstream.name, call.request_id, progress.record))
+        sender = _RequestSender(self, upstream.name, call.request_id, progress.record)
+
+        def make_chat(streams: bool) -> Chat:
+            return Chat(target, request, model, replace(context, stream=streams), progress.losses, self.codec)
+
+        async def whole() -> JsonObject:
+            exchange = chat_exchange(target, request, model, context, progress.losses, self.codec)
+            return await run_exchange(exchange, sender.send)
+
+        job = StreamJob(
+            make_chat=make_chat,
+            whole=whole,
+            sender=sender,
+            upstream=upstream,
+            model=choice.model_id,
+            client=call.operation.stream,
+            client_scope={
+                "req": request,
+                "ctx": replace(context, stream=True).as_json(),
+                "opt": self._options[call.dialect.id],
+            },
+            record=progress.record,
+            choices=request.get("n") or 1,
+        )
+        if request.get("stream"):
+            if call.operation.stream is None:
+                raise _no_stream()
+            return await self.streams.reply(job, target.plan)
+        only = target.plan.capabilities.streaming.find(choice.model_id) == "only"
+        out = await (self.streams.collect(job) if only else whole())
         progress.record.usage, progress.record.cost = out.get("usage"), out.get("cost")
         return self._write(call, {"req": request, "out": out}, context)
 
@@ -204,9 +242,9 @@ class Gateway:
         target = make_target(upstream, plan, caller, None)
         context = _context("req_models")
         exchange = models_exchange(target, context, self.codec)
-        return await run_exchange(exchange, self._sender(upstream.name, context.request_id, Record(context.request_id)))
+        return await run_exchange(exchange, self.sender(upstream.name, context.request_id, Record(context.request_id)))
 
-    def _sender(self, upstream: str, request_id: str, record: Record) -> Send:
+    def sender(self, upstream: str, request_id: str, record: Record) -> Send:
         """The upstream's `send`, with what it does written into the record and, if asked, printed."""
         sender = self._senders[upstream]
 
@@ -224,6 +262,19 @@ class Gateway:
 
         return send
 
+    async def open(self, upstream: str, request: UpstreamRequest, request_id: str, record: Record) -> LiveReply:
+        """Open a live answer of an upstream, with what it does written into the record."""
+        self._print_request(request_id, request)
+        record.calls += 1
+        begun = time.perf_counter()
+        try:
+            live = await self._senders[upstream].open(request)
+        finally:
+            record.upstream_ms += (time.perf_counter() - begun) * 1000
+        record.upstream_status = live.status
+        self.printer.show("upstream_reply", request_id, f"{live.status} (live)", live.headers.items(), b"")
+        return live
+
     def _print_request(self, request_id: str, request: UpstreamRequest) -> None:
         if not self.printer.wants("upstream_request"):
             return
@@ -235,7 +286,7 @@ class Gateway:
         full = {**scope, "ctx": context.as_json(), "opt": self._options[call.dialect.id]}
         return write_reply(call.dialect, call.operation, full, self.codec)
 
-    def _with_headers(self, reply: ClientReply, record: Record) -> ClientReply:
+    def _with_headers(self, reply: Reply, record: Record) -> Reply:
         told = {
             "x-engine-upstream": record.upstream,
             "x-engine-endpoint": record.endpoint,
@@ -244,7 +295,34 @@ class Gateway:
         }
         shown = {name: value for name, value in told.items() if value} if self.config.expose_headers else {}
         headers = {**reply.headers, "x-request-id": record.request_id, **shown}
+        if isinstance(reply, StreamReply):
+            reply.headers = headers
+            return reply
         return ClientReply(reply.status, headers, reply.body)
+
+
+def _no_stream() -> RequestError:
+    message = "Streaming is not supported here; send 'stream': false."
+    return RequestError(ErrorInfo("invalid_request", message, code="unsupported_feature", param="stream"))
+
+
+class _RequestSender:
+    """One upstream for one request: whole answers and live ones, both in the record and, if asked, printed."""
+
+    def __init__(self, gateway: Gateway, upstream: str, request_id: str, record: Record) -> None:
+        self._whole = gateway.sender(upstream, request_id, record)
+        self._gateway = gateway
+        self._upstream = upstream
+        self._request_id = request_id
+        self._record = record
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """Make one call and read the whole answer."""
+        return await self._whole(request)
+
+    async def open(self, request: UpstreamRequest) -> LiveReply:
+        """Make one call and return with its head."""
+        return await self._gateway.open(self._upstream, request, self._request_id, self._record)
 
 
 def _context(request_id: str) -> Context:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -26,15 +26,19 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from engine.config import GatewayConfig, UpstreamConfig
+from engine.config import GatewayConfig, TimeoutsConfig, UpstreamConfig
 from engine.errors import ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.gateway.bounded_body import body_reader
 from engine.gateway.faults import (
+    BAD_RESPONSE,
     CONNECT_TIMEOUT,
     FIRST_BYTE_TIMEOUT,
+    IDLE_TIMEOUT,
     LIBRARY_ERRORS,
     READ_TIMEOUT,
     REDIRECT,
+    RESET,
+    TOO_LARGE,
     TOTAL_TIMEOUT,
     fault_of,
     is_disconnect,
@@ -99,6 +103,46 @@ class HttpUpstream:
             self._counts.failures[failure.code] += 1
             raise
 
+    async def open(self, request: UpstreamRequest) -> LiveReply:
+        """Make the call and return as soon as its head is there; the body is the caller's to read and to close.
+
+        Raises as `send` does. The total clock goes on running while the body is read.
+        """
+        prepared = _request(request, self._origins, self._timeouts.connect_s)
+        deadline = asyncio.get_running_loop().time() + self._timeouts.total_s
+        await self._gate.__aenter__()
+        try:
+            self._counts.sent += 1
+            response = await self._head(prepared)
+        except UpstreamError as failure:
+            self._counts.failures[failure.code] += 1
+            await self._gate.__aexit__(None, None, None)
+            raise
+        except BaseException:
+            await self._gate.__aexit__(None, None, None)
+            raise
+        return LiveReply(response, self._gate, self._timeouts, deadline, self._body_limit)
+
+    async def _head(self, request: httpx.Request) -> httpx.Response:
+        """The head of the answer, a dead kept-alive connection tried again."""
+        while True:
+            attempt = _Attempt()
+            _attempt.set(attempt)
+            try:
+                async with asyncio.timeout(self._timeouts.first_byte_s):
+                    response = await self._transport.handle_async_request(request)
+            except TimeoutError:
+                raise FIRST_BYTE_TIMEOUT.error(f"{self._timeouts}") from None
+            except LIBRARY_ERRORS as failure:
+                if attempt.reused and is_disconnect(failure):
+                    self._counts.stale_retries += 1
+                    continue
+                raise fault_of(failure).error(type(failure.__cause__ or failure).__name__) from None
+            if 300 <= response.status_code < 400:
+                await response.aclose()
+                raise REDIRECT.error(f"status {response.status_code}")
+            return response
+
     async def close(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
@@ -157,6 +201,68 @@ class HttpUpstream:
                 late = READ_TIMEOUT if attempt.answered else FIRST_BYTE_TIMEOUT
                 raise late.error(f"{self._timeouts}") from None
             raise CONNECT_TIMEOUT.error(f"after {self._timeouts.connect_s} s") from None
+
+
+class LiveReply:
+    """An answer whose body is still coming. `close` it, whatever happened."""
+
+    def __init__(
+        self, response: httpx.Response, gate: Gate, timeouts: TimeoutsConfig, deadline: float, limit: int
+    ) -> None:
+        self.status = response.status_code
+        self.headers = _plain_headers(response)
+        self._response = response
+        self._gate: Gate | None = gate
+        self._timeouts = timeouts
+        self._deadline = deadline
+        self._limit = limit
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes. Raises UpstreamError: silence, reset, the total clock, an encoding, the size."""
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise BAD_RESPONSE.error(f"content-encoding {encoding[:40]!r} of a stream")
+        clock = asyncio.get_running_loop().time
+        left = self._limit
+        source = aiter(_wire(self._response))
+        while True:
+            until = min(clock() + self._timeouts.idle_s, self._deadline)
+            try:
+                async with asyncio.timeout_at(until):
+                    piece = await anext(source)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                late = TOTAL_TIMEOUT if clock() >= self._deadline else IDLE_TIMEOUT
+                raise late.error(f"{self._timeouts}") from None
+            except LIBRARY_ERRORS as failure:
+                raise RESET.error(type(failure.__cause__ or failure).__name__) from None
+            left -= len(piece)
+            if left < 0:
+                raise TOO_LARGE.error("stream over the limit")
+            yield piece
+
+    async def read(self) -> UpstreamReply:
+        """The whole body, where the answer turned out not to be a stream."""
+        body = body_reader(self.headers.get("content-encoding", ""), self._limit)
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout_at(min(clock() + self._timeouts.idle_s, self._deadline)) as timer:
+                async for piece in _wire(self._response):
+                    body.feed(piece)
+                    timer.reschedule(min(clock() + self._timeouts.idle_s, self._deadline))
+        except TimeoutError:
+            raise READ_TIMEOUT.error(f"{self._timeouts}") from None
+        except LIBRARY_ERRORS as failure:
+            raise fault_of(failure).error(type(failure.__cause__ or failure).__name__) from None
+        return UpstreamReply(self.status, self.headers, body.finish())
+
+    async def close(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end; once."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            await gate.__aexit__(None, None, None)
+            await self._response.aclose()
 
 
 def _wire(response: httpx.Response) -> httpx.AsyncByteStream:

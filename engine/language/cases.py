@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from engine.errors import EngineError, ErrorInfo
 from engine.language.inherit import Resolved
 from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, to_json
+from engine.language.stream_cases import client_chunks, collect, events_of, sample_bytes, splits
 from engine.translate.client import read_client, write_error, write_reply
 from engine.translate.exchange import build_call, build_chat_request, read_reply, request_scope
 from engine.translate.losses import Losses
@@ -37,8 +39,11 @@ _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
 }
 ENDPOINT_GIVEN: Final = ("request", "reply", "models_reply", "options", "models", "model", "stream")
 ENDPOINT_EXPECT: Final = ("body", "wire", "result", "models", "error", "losses")
-DIALECT_GIVEN: Final = ("client", "operation", "http", "options", "out", "req", "err", "models", "model")
-DIALECT_EXPECT: Final = ("request", "response", "error", "losses")
+DIALECT_GIVEN: Final = (
+    *("client", "operation", "http", "options", "out", "req", "err", "models", "model", "in"),
+    *("stream", "pieces", "heartbeat"),
+)
+DIALECT_EXPECT: Final = ("request", "response", "chunks", "events", "error", "losses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +226,29 @@ def _endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObj
         outcome["models"] = read_reply(target, plan.models.list, scope, _reply_of(given["models_reply"], codec), codec)
         return outcome
     scope = request_scope(target, prepare(plan, request, model["id"], losses), model, context)
-    if "reply" in given:
+    if "stream" in given:
+        outcome["result"] = _stream_result(target, case, scope, codec)
+    elif "reply" in given:
         outcome["result"] = _present(read_reply(target, plan.response, scope, _reply_of(given["reply"], codec), codec))
     else:
         wire = wire_of(build_chat_request(target, scope, losses, codec), codec)
         outcome["wire"], outcome["body"] = wire, wire.get("body")
     return outcome
+
+
+def _stream_result(target: Target, case: Case, scope: JsonObject, codec: Codec) -> JsonObject:
+    """Collect a stream sample at every split; a split that gives something else is itself the outcome."""
+    plan = target.plan.stream
+    if plan is None:
+        return {}
+    data = sample_bytes(str(case.given["stream"]))
+    results = [_attempt(partial(collect, target, plan, scope, cut, codec)) for cut in splits(data, case.name)]
+    odd = next((number for number, each in enumerate(results) if each != results[0]), None)
+    if odd is not None:
+        return {"split": odd, "whole": results[0], "differs": results[odd]}
+    if set(results[0]) >= {"error"}:
+        collect(target, plan, scope, [data], codec)
+    return results[0]
 
 
 def _present(value: Json) -> Json:
@@ -254,6 +276,8 @@ def wire_of(request: UpstreamRequest, codec: Codec) -> JsonObject:
 
 def _dialect_outcome(plan: DialectPlan, case: Case, losses: Losses) -> JsonObject:
     given, codec = case.given, json_codec()
+    if "stream" in given or "pieces" in given:
+        return _client_stream(plan, given, codec)
     if "err" in given:
         info = ErrorInfo(**{"message": "", **given["err"]})
         return {"response": _response(write_error(plan, info, given.get("req"), codec), codec)}
@@ -272,6 +296,20 @@ def _dialect_outcome(plan: DialectPlan, case: Case, losses: Losses) -> JsonObjec
         "in": given.get("in"),
     }
     return {"response": _response(write_reply(plan, operation, scope, codec), codec)}
+
+
+def _client_stream(plan: DialectPlan, given: JsonObject, codec: Codec) -> JsonObject:
+    operation = _operation(plan, given)
+    if operation.stream is None:
+        return {}
+    options = {name: spec.default for name, spec in plan.options.items()} | (given.get("options") or {})
+    scope = {
+        "req": {"stream": True, **(given.get("req") or _REQUEST)},
+        "ctx": Context(FIXED_ID, FIXED_NOW, True).as_json(),
+        "opt": options,
+    }
+    chunks = client_chunks(operation.stream, scope, given, codec)
+    return {"chunks": chunks, "events": events_of(chunks)}
 
 
 def _whole_out(out: JsonObject) -> JsonObject:

@@ -21,10 +21,12 @@ from engine.language.kinds.auth import check_for_keys
 from engine.language.kinds.dialect import check_dialect, compile_dialect
 from engine.language.kinds.endpoint import check_endpoint, compile_endpoint
 from engine.language.kinds.mock import check_mock, compile_mock
+from engine.language.kinds.toolformat import check_toolformat, compile_toolformat
 from engine.language.reader import ScalarNode
 from engine.language.shipped import MAPPINGS, TEMPLATES
 from engine.translate.mock_plan import MockPlan
 from engine.translate.plan import DialectPlan, EndpointPlan
+from engine.translate.tools.plan import ToolformatPlan
 
 __all__ = ["Catalog", "load_catalog", "read_catalog"]
 
@@ -46,6 +48,7 @@ class Catalog:
     digest: str
     documents: tuple[Document, ...] = field(default=())
     mocks: Mapping[str, MockPlan] = field(default_factory=dict)
+    toolformats: Mapping[str, ToolformatPlan] = field(default_factory=dict)
 
     def recompile_endpoint(self, identifier: str) -> EndpointPlan | None:
         """Compile one endpoint again so that what it builds remembers its origins (`engine explain`)."""
@@ -94,6 +97,7 @@ def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catal
     endpoints: dict[str, EndpointPlan] = {}
     dialects: dict[str, DialectPlan] = {}
     mocks: dict[str, MockPlan] = {}
+    toolformats: dict[str, ToolformatPlan] = {}
     served = [key[1] for key, each in resolved.items() if key[0] == "endpoint" and not each.document.flag("abstract")]
     for (kind, identifier), each in resolved.items():
         if each.document.flag("abstract"):
@@ -107,11 +111,19 @@ def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catal
             _keep(dialects, identifier, compile_dialect(each, mine, load_template))
         elif kind == "mock" and check_mock(each, mine):
             _keep(mocks, identifier, compile_mock(each, mine, load_template, served))
+        elif kind == "toolformat" and check_toolformat(each, mine):
+            _keep(toolformats, identifier, compile_toolformat(each, mine, load_template))
         problems.extend(mine)
-    plans: list[EndpointPlan | DialectPlan] = [*endpoints.values(), *dialects.values()]
+    digest = _digest([*endpoints.values(), *dialects.values(), *toolformats.values()])
+    return Catalog(
+        tuple(places), resolved, endpoints, dialects, problems, sources, digest, tuple(documents), mocks, toolformats
+    )  # fmt: skip
+
+
+def _digest(plans: Sequence[EndpointPlan | DialectPlan | ToolformatPlan]) -> str:
+    """The hash of a catalog's content: 12 hexadecimal digits."""
     digests = [f"{plan.id}={plan.digest}" for plan in plans]
-    digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:12]
-    return Catalog(tuple(places), resolved, endpoints, dialects, problems, sources, digest, tuple(documents), mocks)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:12]
 
 
 def _keep(plans: dict[str, Plan], identifier: str, plan: Plan | None) -> None:

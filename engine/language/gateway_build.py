@@ -17,12 +17,14 @@ from engine.config import (
     ConcurrencyConfig,
     CorsConfig,
     GatewayConfig,
+    HeartbeatConfig,
     LimitsConfig,
     ListenConfig,
     LogConfig,
     Origin,
     RouteConfig,
     SecretSource,
+    StreamingConfig,
     TimeoutsConfig,
     UpstreamConfig,
 )
@@ -90,6 +92,7 @@ class _Builder:
             limits=LimitsConfig(**document["limits"]),
             timeouts=TimeoutsConfig(**document["timeouts"]),
             concurrency=ConcurrencyConfig(**document["concurrency"]),
+            streaming=StreamingConfig(**document["streaming"]),
             log=LogConfig(**{**document["log"], "print": tuple(document["log"]["print"])}),
             cors=CorsConfig(tuple(document["cors"]["origins"]), document["cors"]["max_age_s"]),
             expose_headers=document["expose"]["headers"],
@@ -233,6 +236,8 @@ def _upstream(name: str, values: JsonObject, folder: Path) -> UpstreamConfig:
         secrets={key: SecretSource(**source) for key, source in values["secrets"].items()},
         models=values["models"],
         ca_file=None if ca_file is None else str(folder / ca_file),
+        streaming=values.get("streaming"),
+        heartbeat=HeartbeatConfig(**values["heartbeat"]),
     )
 
 

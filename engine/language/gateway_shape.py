@@ -10,18 +10,23 @@ from typing import Final
 
 from engine.config import (
     AUTH_KINDS,
+    HEARTBEAT_STYLES,
     PRINT_STAGES,
+    STREAMING_MODES,
     ConcurrencyConfig,
     CorsConfig,
     GatewayConfig,
+    HeartbeatConfig,
     LimitsConfig,
     ListenConfig,
     LogConfig,
+    StreamingConfig,
     TimeoutsConfig,
 )
 from engine.language.shapes import Anything, Bool, Condition, Field, ListOf, MapOf, Number, Object, Text
 
 _LISTEN, _LIMITS, _TIMEOUTS = ListenConfig(), LimitsConfig(), TimeoutsConfig()
+_BEAT, _STREAMING = HeartbeatConfig(), StreamingConfig()
 _CONCURRENCY, _LOG, _CORS, _GATEWAY = ConcurrencyConfig(), LogConfig(), CorsConfig(), GatewayConfig()
 
 NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -69,6 +74,28 @@ UPSTREAM: Final = Object(
             example={"small": "vendor/small-1"},
         ),
         "ca_file": Field(Text(), "File of certificate authorities to trust instead of the public ones."),
+        "streaming": Field(
+            Text(choices=STREAMING_MODES),
+            "Whether to ask it for streams, instead of what the mapping says; `probe` asks and remembers.",
+        ),
+        "heartbeat": Field(
+            Object(
+                {
+                    "every_s": Field(_SECONDS, "Seconds of silence before a sign of life.", default=_BEAT.every_s),
+                    "style": Field(
+                        Text(choices=tuple(HEARTBEAT_STYLES)),
+                        "A comment, an empty delta, or a delta with an invisible character.",
+                        default=_BEAT.style,
+                    ),
+                    "json": Field(
+                        Bool(), "Send white space while a whole JSON answer is awaited, too.", default=_BEAT.json
+                    ),
+                },
+                label="heartbeat",
+            ),
+            "Signs of life to the client while this upstream works.",
+            default={},
+        ),
     },
     label="an upstream",
 )
@@ -162,6 +189,33 @@ _SECTIONS: Final = {
         },
         label="concurrency",
     ),
+    "streaming": Object(
+        {
+            "grace_s": Field(
+                Number(0, 600), "How long an emulated stream waits for a fast failure.", default=_STREAMING.grace_s
+            ),
+            "commit_after_s": Field(
+                _SECONDS,
+                "The latest a native stream is committed without a first event.",
+                default=_STREAMING.commit_after_s,
+            ),
+            "probe_ttl_s": Field(
+                _SECONDS, "How long it is remembered whether an upstream streams.", default=_STREAMING.probe_ttl_s
+            ),
+            "fallback": Field(
+                Bool(), "Try without streaming when a stream fails before its first event.", default=_STREAMING.fallback
+            ),
+            "piece_chars": Field(
+                Number(1, 10_000, whole=True),
+                "About how many characters an emulated piece has.",
+                default=_STREAMING.piece_chars,
+            ),
+            "pace_ms": Field(
+                Number(0, 10_000), "A pause between emulated pieces; 0 is none.", default=_STREAMING.pace_ms
+            ),
+        },
+        label="streaming",
+    ),
     "log": Object(
         {
             "format": Field(Text(choices=("json", "text")), "A line per request, JSON or text.", default=_LOG.format),
@@ -212,6 +266,7 @@ GATEWAY: Final = Object(
         "limits": Field(_SECTIONS["limits"], "Sizes beyond which a message is refused.", default={}),
         "timeouts": Field(_SECTIONS["timeouts"], "All clocks, in seconds.", default={}),
         "concurrency": Field(_SECTIONS["concurrency"], "How much runs at a time, per upstream and worker.", default={}),
+        "streaming": Field(_SECTIONS["streaming"], "When and how answers are streamed.", default={}),
         "log": Field(_SECTIONS["log"], "What is written about requests.", default={}),
         "expose": Field(_SECTIONS["expose"], "What clients are told.", default={}),
         "cors": Field(_SECTIONS["cors"], "Calls from web pages.", default={}),

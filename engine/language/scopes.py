@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.language import canonical
-from engine.language.static_types import ANY, ARRAY, BOOLEAN, NUMBER, OBJECT, STRING, Type, array_of, enum_of, object_of, union
+from engine.language.static_types import (
+    ANY,
+    ARRAY,
+    BOOLEAN,
+    NUMBER,
+    OBJECT,
+    STRING,
+    Type,
+    array_of,
+    enum_of,
+    object_of,
+    union,
+)
 from engine.translate.plan import OptionSpec
 
 _OPTION_TYPES: Final = {
@@ -122,3 +134,14 @@ def dialect_error_names() -> dict[str, Type]:
 def mock_names() -> dict[str, Type]:
     """A mock: `n` counts the assistant messages of the request."""
     return {"in": ANY, "http": canonical.HTTP_REQUEST, "opt": OBJECT, "n": NUMBER}
+
+
+def toolformat_offer_names() -> dict[str, Type]:
+    """A toolformat's `offer`: the tools that may be called, and what the client wants of them."""
+    tool = object_of({"name": STRING, "description": STRING, "parameters": OBJECT})
+    return {"tools": array_of(tool), "choice": canonical.CHOICE_OF_TOOL}
+
+
+def toolformat_history_names() -> dict[str, Type]:
+    """A toolformat's `history`: the call, and the message that made it or brings its result."""
+    return {"call": canonical.PROMPT_CALL, "m": canonical.MESSAGE}

@@ -1,6 +1,6 @@
 """Structure of mapping files: one table per kind gives the check, the editor schema and the reference.
 
-A shape says what may stand at a place and why. `check` finds structural problems with their position (E022, E023, E024),
+A shape says what may stand at a place and why. `check` finds structural problems with their position (E022 to E024),
 `json_schema` describes the same for an editor, `to_value` reads a checked node with its defaults filled in.
 Places where a value tree of the language stands are `Tree`; the compiler of trees looks into those, not the shape.
 """

@@ -10,6 +10,7 @@ from engine.language.cases import Case, Failure, cases_of, run_dialect_case, run
 from engine.language.catalog import Catalog
 from engine.language.inherit import Resolved
 from engine.language.problems import Problems
+from engine.language.toolformat_cases import run_toolformat_case
 
 _REQUEST_PROOF: Final = ("body", "wire")
 
@@ -59,6 +60,9 @@ def _runner(catalog: Catalog, kind: str, identifier: str) -> Callable[[Case, Pro
     if kind == "dialect" and identifier in catalog.dialects:
         dialect = catalog.dialects[identifier]
         return lambda case, problems: run_dialect_case(dialect, case, problems)
+    if kind == "toolformat" and identifier in catalog.toolformats:
+        toolformat = catalog.toolformats[identifier]
+        return lambda case, problems: run_toolformat_case(toolformat, case, problems, catalog.toolformats)
     return None
 
 

@@ -231,9 +231,8 @@ class TreeCompiler:
                 node.mark,
                 length=length,
             )
-        elif compiled.constant and isinstance(node, ScalarNode) and isinstance(node.value, str):
-            if expected.values is not None and node.value not in expected.values:
-                self._not_in_enum(node, node.value, expected)
+        elif compiled.constant and isinstance(node, ScalarNode) and _is_outside(node.value, expected):
+            self._not_in_enum(node, str(node.value), expected)
 
     def _not_in_enum(self, node: ScalarNode, value: str, expected: Type) -> None:
         self.problems.add(
@@ -486,6 +485,11 @@ class Fragment:
     usage: Usage = field(default_factory=Usage)
     busy: bool = False
     used: bool = False
+
+
+def _is_outside(value: Json, expected: Type) -> bool:
+    """Whether a literal text is none of the words that a closed enum has."""
+    return isinstance(value, str) and expected.values is not None and value not in expected.values
 
 
 def plain_path(expression: Expression, env: Env) -> tuple[str, ...] | None:

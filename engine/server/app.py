@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from starlette.routing import Router
@@ -24,6 +25,7 @@ from engine.errors import ErrorInfo, RequestError
 from engine.gateway.call import ClientCall, Record, new_request_id
 from engine.gateway.gateway import Gateway, Plans
 from engine.gateway.log import ENGINE, write_access
+from engine.gateway.streaming import StreamReply
 from engine.server.auth import authenticate
 from engine.server.body import ClientGone, read_body, until_gone
 from engine.server.cors import cors_headers, is_preflight, preflight_headers
@@ -35,6 +37,7 @@ from engine.server.head import (
     mapping_headers,
     read_head,
 )
+from engine.server.pump import Pump
 from engine.server.routes import Match, Miss, RouteTable
 from engine.translate.plan import Codec, DialectPlan
 from engine.translate.wire import ClientReply, HttpInput
@@ -92,7 +95,11 @@ class Door:
         visit = _Visit(read_head(scope), Record(new_request_id()))
         reply: ClientReply | None = None
         try:
-            reply = await self._serve(visit, scope, receive)
+            found = await self._serve(visit, scope, receive)
+            if isinstance(found, StreamReply):
+                await self._stream(visit, found, receive, send)
+            else:
+                reply = found
         except RequestError as failure:
             reply = self._failed(visit, failure.info)
         except ClientGone:
@@ -111,7 +118,20 @@ class Door:
             self._print_reply(visit, reply)
             await _send(send, visit, self._with_cors(visit, reply))
 
-    async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> ClientReply:
+    async def _stream(self, visit: _Visit, reply: StreamReply, receive: Receive, send: Send) -> None:
+        """Send a streamed answer; raises ClientGone when the client leaves before it is over."""
+        visit.record.status = reply.status
+        headers = (
+            {**reply.headers, **cors_headers(visit.head, self._config.cors)}
+            if self._config.cors.origins
+            else reply.headers
+        )
+        show = partial(self.gateway.printer.show, "client_reply", visit.record.request_id, f"{reply.status} (live)")
+        show(headers.items(), b"")
+        pump = Pump(send, reply, visit.record, lambda data: show((), data))
+        await pump.run(headers, receive)
+
+    async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> ClientReply | StreamReply:
         head, record = visit.head, visit.record
         record.method = head.method
         record.address = client_address(head, self._config.trusted_proxies)
@@ -130,7 +150,7 @@ class Door:
             raise RequestError(_SHUTTING_DOWN)
         return await self._answer(visit, found, scope, receive)
 
-    async def _answer(self, visit: _Visit, found: Match, scope: Scope, receive: Receive) -> ClientReply:
+    async def _answer(self, visit: _Visit, found: Match, scope: Scope, receive: Receive) -> ClientReply | StreamReply:
         head, record, limits = visit.head, visit.record, self._config.limits
         record.operation = f"{found.dialect.id}.{found.operation.name}"
         caller = authenticate(head, self._config.clients)
@@ -209,7 +229,9 @@ def create_app(config: GatewayConfig, catalog: Plans, codec: Codec) -> tuple[ASG
     return Router(redirect_slashes=False, default=door, lifespan=door.lifespan), door
 
 
-async def _while_connected(gateway: Gateway, call: ClientCall, record: Record, receive: Receive) -> ClientReply:
+async def _while_connected(
+    gateway: Gateway, call: ClientCall, record: Record, receive: Receive
+) -> ClientReply | StreamReply:
     """Let the gateway answer as long as the client is there. Raises ClientGone; the work is cancelled then."""
     work = asyncio.ensure_future(gateway.answer(call, record))
     watch = asyncio.ensure_future(until_gone(receive))

@@ -15,31 +15,11 @@ from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError
 from engine.translate.failures import check_reply
 from engine.translate.losses import Losses
 from engine.translate.plan import CallPlan, Codec
-from engine.translate.prepare import prepare
-from engine.translate.reply import build_reply
 from engine.translate.wire import Context, Target, UpstreamReply, UpstreamRequest
 from engine.types import ABSENT, Build, Headers, Json, JsonObject, Scope
 
 _JSON_TYPE: Final = ("content-type", "application/json")
 _FORM_TYPE: Final = ("content-type", "application/x-www-form-urlencoded")
-
-Exchange = Generator[UpstreamRequest, UpstreamReply, JsonObject]
-
-
-def chat_exchange(
-    target: Target, request: JsonObject, model: JsonObject, context: Context, losses: Losses, codec: Codec
-) -> Exchange:
-    """Serve a canonical chat request over one upstream and return the canonical reply `out`.
-
-    `model` is `{id, name, meta}`: the id the client asked for, the name sent upstream, the listed entry if known.
-    Raises RequestError, UpstreamError or TranslationError.
-    """
-    plan = target.plan
-    prepared = prepare(plan, request, model["id"], losses)
-    scope = request_scope(target, prepared, model, context)
-    reply = yield build_chat_request(target, scope, losses, codec)
-    emitted = read_reply(target, plan.response, scope, reply, codec)
-    return build_reply(emitted, endpoint=plan.id, model=request["model"], context=context, losses=losses, codec=codec)
 
 
 def models_exchange(

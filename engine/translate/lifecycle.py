@@ -201,7 +201,8 @@ class Lifecycle:
         if isinstance(arguments, str) and arguments:
             call.arguments.append(arguments)
             call.waiting.append(arguments)
-        return events + self._advance(choice, call)
+        events += self._advance(choice, call)
+        return events + self._finish_call(choice, call) if piece.get("done") else events
 
     def _call_number(self) -> int:
         return sum(len(choice.calls) for choice in self._choices)
@@ -258,6 +259,11 @@ class Lifecycle:
     def is_complete(self) -> bool:
         """Whether the upstream said that it is done: its terminator, or a finish reason for every choice."""
         return self.terminated or all(choice.finish_reason is not None for choice in self._choices)
+
+    def forget_finish(self) -> None:
+        """The endpoint insists on its terminator, which did not come: a finish reason alone is not enough."""
+        for choice in self._choices:
+            choice.finish_reason = None
 
     @property
     def is_empty(self) -> bool:

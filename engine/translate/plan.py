@@ -214,6 +214,8 @@ class EndpointPlan:
     models: ModelsPlan | None
     stream: StreamPlan | None = None
     tools: JsonObject = field(default_factory=dict)
+    toolformats: PatternTable | None = None
+    """The formats of `tools.format` by requested model: tuples of `ToolformatPlan`, the first offers."""
     insecure: bool = False
 
 

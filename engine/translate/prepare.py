@@ -54,7 +54,6 @@ def prepare(plan: EndpointPlan, request: JsonObject, model_id: str, losses: Loss
 
     Raises RequestError (400) naming the field for what the endpoint cannot take and policy does not let go.
     """
-    _refuse_stream(plan, request)
     _refuse_tools(plan, request, model_id)
     kept = _fit_fields(plan, request, losses)
     for name, policy in plan.params.items():
@@ -64,11 +63,6 @@ def prepare(plan: EndpointPlan, request: JsonObject, model_id: str, losses: Loss
     if plan.capabilities.system.find(model_id) != "native":
         kept["messages"] = FOLDS[plan.capabilities.system.find(model_id)](kept["messages"], losses)
     return kept
-
-
-def _refuse_stream(plan: EndpointPlan, request: JsonObject) -> None:
-    if request.get("stream"):
-        raise unsupported(f"Streaming is not supported by {plan.id} yet; send 'stream': false.", "stream")
 
 
 def _refuse_tools(plan: EndpointPlan, request: JsonObject, model_id: str) -> None:

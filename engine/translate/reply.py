@@ -29,6 +29,11 @@ _COUNTS: Final = (
 )
 
 
+def reply_id(context: Context) -> str:
+    """The reply's own id, from the request's: a stream must say it before the upstream has spoken (DECISIONS 1)."""
+    return context.request_id.rpartition("_")[2]
+
+
 def build_reply(
     emitted: Json, *, endpoint: str, model: str, context: Context, losses: Losses, codec: Codec
 ) -> JsonObject:
@@ -39,18 +44,18 @@ def build_reply(
     """
     if emitted is ABSENT or not isinstance(emitted, dict):
         raise _empty(endpoint)
-    reply_id = context.request_id.rpartition("_")[2]
+    own_id = reply_id(context)
     many = emitted.get("choices")
     sources = many if isinstance(many, list) and many else [emitted]
     choices: list[JsonObject] = []
     calls = 0
     for index, source in enumerate(sources):
-        choice = _choice(source, index, endpoint, f"call_{reply_id}", calls, codec)
+        choice = _choice(source, index, endpoint, f"call_{own_id}", calls, codec)
         calls += len(choice["tool_calls"])
         choices.append(choice)
     created = emitted.get("created")
     out: JsonObject = {
-        "id": reply_id,
+        "id": own_id,
         "upstream_id": emitted.get("id"),
         "model": model,
         "upstream_model": emitted.get("model"),

@@ -1,14 +1,14 @@
 """One streamed answer in the making: upstream bytes in, client bytes out. No sockets, no clock.
 
-`UpstreamStream` runs an endpoint's `stream` rules over frames and gives canonical pieces. `ClientStream` writes lifecycle
-events in the client's dialect. `Translation` puts the two together with the lifecycle and the reader of tool calls, for a
-native stream, for an emulated one (`replay`), and for collecting a stream into one reply.
+`UpstreamStream` runs an endpoint's `stream` rules over frames and gives canonical pieces. `ClientStream` writes
+lifecycle events in the client's dialect. `Translation` puts the two together with the lifecycle and the reader of tool
+calls, for a native stream, for an emulated one (`replay`), and for collecting a stream into one reply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.failures import raised_in_stream
@@ -21,8 +21,17 @@ from engine.types import ABSENT, Json, JsonObject, Scope
 _SEPARATORS: Final = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\u0085": "\\u0085"})
 _FRAME_KEYS: Final = frozenset({"event", "data", "id", "retry"})
 
-PieceFilter = Callable[[JsonObject], Iterable[JsonObject]]
-"""What stands between the rules and the lifecycle: the reader of tool calls, or nothing."""
+
+class PieceFilter(Protocol):
+    """What stands between the rules and the lifecycle: the reader of tool calls."""
+
+    def __call__(self, piece: JsonObject) -> Iterable[JsonObject]:
+        """The pieces that one piece becomes."""
+        ...
+
+    def finish(self) -> Iterable[JsonObject]:
+        """What was held back, once the answer is over."""
+        ...
 
 
 class UpstreamStream:
@@ -194,11 +203,13 @@ class ClientStream:
             return payload.decode().translate(_SEPARATORS).encode()
         return payload
 
-    def heartbeat(self, text: str) -> bytes:
-        """A sign of life: what the dialect sends on `heartbeat`, else an SSE comment, else nothing."""
-        if "heartbeat" in self._plan.events:
-            return self.write([{"kind": "heartbeat", "choice": 0, "text": text}])
-        return b": heartbeat\n\n" if self._plan.framing == "sse" else b""
+    def heartbeat(self, text: str | None) -> bytes:
+        """A sign of life: what the dialect sends on `heartbeat`, else an SSE comment, else nothing.
+
+        `text` is null where a comment is wanted, "" for an empty delta, or a character nobody sees.
+        """
+        sent = self.write([{"kind": "heartbeat", "choice": 0, "text": text}])
+        return sent or (b": heartbeat\n\n" if self._plan.framing == "sse" else b"")
 
     def comment(self, text: str) -> bytes:
         """A note for whoever reads the wire; it never holds a line end. NDJSON has no comments."""
@@ -231,13 +242,18 @@ class Translation:
 
     def end(self) -> bytes:
         """The upstream is done: the last frames. Raises UpstreamError where it was cut."""
-        return self._write(self.lifecycle.end())
+        events = [event for piece in self._held() for event in self.lifecycle.take(piece)]
+        return self._write(events + self.lifecycle.end())
+
+    def _held(self) -> Iterable[JsonObject]:
+        """What a filter held back; not when the answer was cut, which `end` is about to say."""
+        return self._filter.finish() if self._filter is not None and self.lifecycle.is_complete else ()
 
     def fail(self, info: ErrorInfo) -> bytes:
         """The stream failed after it began: an error event in the client's dialect, and nothing after it."""
         return self._write(self.lifecycle.fail(info))
 
-    def heartbeat(self, text: str) -> bytes:
+    def heartbeat(self, text: str | None) -> bytes:
         """A sign of life."""
         return self._client.heartbeat(text) if self._client is not None else b""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.translate.plan import EndpointPlan
+from engine.translate.tools.plan import ToolformatPlan
 from engine.types import Json, JsonObject, Secret
 
 
@@ -28,7 +29,9 @@ class Target:
 
     `secrets` maps the mapping's secret names to `Secret` (or to a dict of them where the mapping says `parse`).
     `caller_key` is true when the secret is the caller's own, so that an upstream 401 is the caller's to see.
-    `known_models` are the ids last listed by the upstream, for suggestions in errors; None when not known.
+    `caller_key` is true when the secret is the caller's own, so that an upstream 401 is the caller's to see.
+    `toolformats` and `tool_place` override the mapping's own. `known_models` are the ids last listed by the upstream,
+    for suggestions in errors; None when not known.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Target:
     secrets: Mapping[str, Json]
     caller_key: bool = False
     known_models: tuple[str, ...] | None = None
+    toolformats: tuple[ToolformatPlan, ...] = ()
+    tool_place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.errors import EngineError, RequestError, UpstreamError
 from engine.language import canonical
-from engine.language.static_types import BOOLEAN, OBJECT, STRING, array_of, enum_of, object_of
+from engine.language.problems import Problems
+from engine.language.reader import MappingNode, read_document
+from engine.language.static_types import ANY, BOOLEAN, OBJECT, STRING, array_of, enum_of, object_of
+from engine.language.tree import Env, TreeCompiler, Usage
 from engine.types import ABSENT, Json
 
 Make = Callable[..., Any]
@@ -417,3 +423,87 @@ def test_the_status_of_a_raise_is_that_of_a_failure(compile_tree: Make, status: 
 
     assert isinstance(failure.value.info.status, int)
     assert 400 <= failure.value.info.status < 600
+
+
+# -- the compiler against a plain reading of the same trees
+
+PATHS = {"=x": lambda s: s["x"], "=x.a": lambda s: field(s["x"], "a"), "=y": lambda s: s["y"], "=x.a.b": lambda s:
+         field(field(s["x"], "a"), "b"), "=i": lambda s: s.get("i"), "=i.a": lambda s: field(s.get("i"), "a")}  # fmt: skip
+LEAVES = st.sampled_from([*PATHS, None, 0, 1.0, True, "", "t"])
+
+
+def field(value: Json, name: str) -> Json:
+    """`value.name`, null where there is none."""
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def grown(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+    """Trees one level deeper."""
+    path = st.sampled_from([each for each in PATHS if "i" not in each])
+    return st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from("pqr"), inner, max_size=3),
+        st.builds(lambda p, a, b: {"$if": f"=present({p[1:]})", "then": a, "else": b}, path, inner, inner),
+        st.builds(lambda p, a: {"$if": f"=present({p[1:]})", "then": a}, path, inner),
+        st.builds(lambda p, a, b, c: {"$switch": p, "cases": {"t": a, "1": b, "null": a}, "default": c}, path, inner, inner, inner),
+        st.builds(lambda p, a: {"$first": [p, a]}, path, inner),
+        st.builds(lambda a: {"$nonempty": a}, inner),
+        st.builds(lambda a, b: {"$concat": [a, b]}, inner, inner),
+        st.builds(lambda p, a, flat: {"$each": {"$concat": [p, p]}, "as": "i", "flat": flat, "do": a}, path, inner, st.booleans()),
+        st.builds(lambda p, a: {"$let": {"i": p}, "in": a}, inner, inner),
+    )
+
+
+def plain(tree: Json, scope: dict[str, Json]) -> Any:
+    """What LANGUAGE 3.1 and 3.2 say that a tree yields."""
+    if isinstance(tree, str) and tree in PATHS:
+        value = PATHS[tree](scope)
+        return ABSENT if value is None else value
+    if isinstance(tree, list):
+        return [value for each in tree if (value := plain(each, scope)) is not ABSENT]
+    if not isinstance(tree, dict) or not tree or not next(iter(tree)).startswith("$"):
+        pairs = ((key, plain(each, scope)) for key, each in tree.items()) if isinstance(tree, dict) else ()
+        return {key: value for key, value in pairs if value is not ABSENT} if isinstance(tree, dict) else tree
+    return OPERATIONS[next(iter(tree))](tree, scope)
+
+
+def joined(values: list[Any], *, flat: bool) -> list[Json]:
+    """Values in a list, absent ones left out, lists opened."""
+    made: list[Json] = []
+    for value in values:
+        made += value if flat and isinstance(value, list) else [] if value is ABSENT else [value]
+    return made
+
+
+def choose(tree: dict[str, Json], scope: dict[str, Json]) -> Any:
+    value = PATHS[tree["$switch"]](scope)
+    key = {None: "null", True: "true", False: "false"}.get(value, value) if isinstance(value, bool | None) else value
+    key = str(key) if isinstance(key, int | float) else key
+    return plain(tree["cases"].get(key, tree["default"]) if isinstance(key, str) else tree["default"], scope)
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "$if": lambda t, s: plain(t["then"], s) if PATHS["=" + t["$if"][9:-1]](s) is not None else plain(t["else"], s) if "else" in t else ABSENT,
+    "$switch": choose,
+    "$first": lambda t, s: next((v for each in t["$first"] if (v := plain(each, s)) is not ABSENT), ABSENT),
+    "$nonempty": lambda t, s: ABSENT if (v := plain(t["$nonempty"], s)) in ("", [], {}) and not isinstance(v, bool) else v,
+    "$concat": lambda t, s: joined([plain(each, s) for each in t["$concat"]], flat=True),
+    "$each": lambda t, s: joined([plain(t["do"], {**s, "i": each}) for each in plain(t["$each"], s)], flat=t["flat"]),
+    "$let": lambda t, s: plain(t["in"], {**s, "i": None if (v := plain(t["$let"]["i"], s)) is ABSENT else v}),
+}
+DATA = st.recursive(st.sampled_from([None, 0, 1, 1.0, True, "", "t"]),
+                    lambda inner: st.lists(inner, max_size=3) | st.fixed_dictionaries({"a": inner}, optional={"b": inner}), max_leaves=6)  # fmt: skip
+
+
+@given(st.recursive(LEAVES, grown, max_leaves=9), DATA, DATA)
+def test_the_compiled_tree_yields_what_the_language_says(tree: Json, x: Json, y: Json) -> None:
+    """Compiled code and a plain interpreter agree, in values, types and order, for trees that compile cleanly."""
+    problems = Problems()
+    node = read_document(yaml.safe_dump({"v": tree}, sort_keys=False).encode(), "t.yaml", problems)
+    assert isinstance(node, MappingNode)
+    env = Env({"x": ANY, "y": ANY}, "the test", "request", Usage())
+    build = TreeCompiler(problems, lambda name, mark: None).function(node.entries["v"].value, env)
+    if problems.has_errors():
+        return
+    expected, made = plain(tree, {"x": x, "y": y}), build({"x": x, "y": y})
+    assert repr(expected) == repr(made)

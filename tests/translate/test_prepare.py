@@ -217,7 +217,7 @@ def test_losses_come_in_the_same_order_in_every_process(tmp_path: Path) -> None:
         subprocess.run(
             [sys.executable, str(script)], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         ).stdout
-        for seed in ("1", "2", "3", "4")
+        for seed in ("1", "2", "3")
     }
 
     assert 1 == len(headers)

@@ -113,9 +113,7 @@ class _Endpoint:
                 "E201",
                 "no error rule takes every failed reply",
                 (self.root.get("errors") or self.root).mark,
-                help=(
-                    'end `errors:` with   any: {status: [4xx, 5xx], raise: {message: "=res.error.message"}}',
-                ),
+                help=('end `errors:` with   any: {status: [4xx, 5xx], raise: {message: "=res.error.message"}}',),
             )
         response = self._response()
         secrets = self._secrets()

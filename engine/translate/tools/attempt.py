@@ -24,6 +24,7 @@ class Output(Protocol):
     """Where an attempt writes: the reader."""
 
     source: Source
+    done: int
 
     def account(self, kind: str, upto: int, rule: str) -> None:
         """Everything up to a place is of this kind."""
@@ -68,8 +69,8 @@ class Attempt:
         self.is_committed = False
         self.is_open = False
         self.calls = 0
-        self.fixed = -1
-        """Where everything counts as standing, while a payload is read from a changed copy."""
+        self.fixed: tuple[int, int] | None = None
+        """Where calls count as beginning and ending, while a payload is read from a changed copy."""
         self._room = MAX_CALLS - read
         self._chars = 0
         self._log: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -85,7 +86,7 @@ class Attempt:
         """From here on nothing is taken back."""
         if not self.is_committed:
             self.is_committed = True
-            self.source.pin = -1
+            self.output.source.pin = -1
             for action, arguments in self._log:
                 action(*arguments)
             self._log.clear()
@@ -116,6 +117,7 @@ class Attempt:
         self._do(self.output.call_begins, clean, identifier, self.plan)
         if self.rule.commit == "head":
             self.commit()
+            self.output.source.pin = -1
 
     def write(self, text: str) -> None:
         """More of the arguments. Raises NotACall beyond the limit."""
@@ -127,13 +129,18 @@ class Attempt:
     def end(self, at: int) -> None:
         """The call ends at `at`."""
         self.is_open = False
-        self._do(self.output.account, "call", self.place(at), self.label)
+        self._do(self.output.account, "call", self.place(at, is_end=True), self.label)
         self._do(self.output.call_ends)
+        if self.is_committed:
+            # What follows may be no call, and is text again then.
+            self.output.source.pin = self.output.done
 
     def aside(self, start: int, end: int) -> None:
         """What stands between two calls is text: a call of a tool that was not offered."""
         self._do(self.output.account, "markup", self.place(start), self.label)
-        self._do(self.output.text_until, self.place(end))
+        self._do(self.output.text_until, self.place(end, is_end=True))
+        if self.is_committed:
+            self.output.source.pin = self.output.done
 
     def note(self, action: str, detail: str) -> None:
         """Report something about what is being read."""
@@ -145,6 +152,6 @@ class Attempt:
             self._repaired.add(repair)
             self.note("repaired", repair)
 
-    def place(self, at: int) -> int:
+    def place(self, at: int, *, is_end: bool = False) -> int:
         """Where a position stands in the answer."""
-        return at if self.fixed < 0 else self.fixed
+        return at if self.fixed is None else self.fixed[is_end]

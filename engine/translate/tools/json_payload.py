@@ -309,11 +309,11 @@ def _read_escaped(attempt: Attempt, at: int) -> Wait[int]:
     inner = Source(html.unescape(source.cut(at, place)), is_over=True)
     inner.is_cut = source.is_cut
     attempt.repaired("html_escaped")
-    attempt.source, attempt.fixed = inner, place
+    attempt.source, attempt.fixed = inner, (at, place)
     try:
         yield from _read_values(attempt, 0)
     except NotACall as failure:
         raise NotACall(failure.reason, place if attempt.is_committed else at) from None
     finally:
-        attempt.source, attempt.fixed = source, -1
+        attempt.source, attempt.fixed = source, None
     return place

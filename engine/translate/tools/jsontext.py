@@ -186,7 +186,10 @@ class JsonText:
             self.allow("python_literals", at, f"{word} is no JSON")
             write(_PYTHON_WORDS[word])
         else:
-            raise self.fail(f"{self._shown(at)} is no value", at)
+            raise self.fail(
+                f"{word[:20]!r} is no value" if word else f"{self._shown(at)} begins no value",
+                end if end >= self.source.end else at,
+            )
         return end
 
     def _run(self, at: int) -> Wait[tuple[int, str]]:
@@ -200,7 +203,7 @@ class JsonText:
                 return end, source.cut(at, end)
 
     def _shown(self, at: int) -> str:
-        return repr(self.source.cut(at, min(at + 12, self.source.end))) if at < self.source.end else "the end"
+        return repr(self.source.char(at)) if at < self.source.end else "the end"
 
     # -- strings and keys
 

@@ -94,10 +94,10 @@ class _Literals:
         while self.source.char(at) != closer:
             at, made = yield from self.value(at)
             parts.append(made)
-            at = yield from self._comma(at, closer)
+            at = yield from self.comma(at, closer)
         return at + 1, f"[{','.join(parts)}]"
 
-    def _comma(self, at: int, closer: str) -> Wait[int]:
+    def comma(self, at: int, closer: str) -> Wait[int]:
         at = yield from self.source.space(at)
         if self.source.char(at) == ",":
             return (yield from self.source.space(at + 1))
@@ -113,7 +113,7 @@ class _Literals:
             at = yield from self.expect(at, ":")
             at, made = yield from self.value(at)
             parts.append(f"{key}:{made}")
-            at = yield from self._comma(at, "}")
+            at = yield from self.comma(at, "}")
         return at + 1, f"{{{','.join(parts)}}}"
 
     def _key(self, at: int) -> Wait[tuple[int, str]]:
@@ -204,7 +204,7 @@ class _PythonCalls:
         at = yield from self.source.space(at + 1)
         while self.source.char(at) != "]":
             at = yield from self._call(at)
-            at = yield from self.read._comma(at, "]")
+            at = yield from self.read.comma(at, "]")
         if not self.attempt.calls:
             raise NotACall("an empty list", at)
         return at + 1
@@ -235,7 +235,7 @@ class _PythonCalls:
             at, made = yield from self.read.value(at)
             self.attempt.write(f"{lead}{quoted(key)}:{made}")
             lead = ","
-            at = yield from self.read._comma(at, ")")
+            at = yield from self.read.comma(at, ")")
         return at + 1
 
 

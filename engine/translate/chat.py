@@ -1,0 +1,152 @@
+"""One chat over one endpoint: the pre-pass, the upstream request, and the answer, whole or streamed.
+
+`chat_exchange` is the straight line for a whole answer. `Chat` holds what both ways share; a driver that streams asks
+it for the request, feeds the bytes to `Chat.live`, and gets the client's bytes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from engine.errors import UpstreamError
+from engine.translate.exchange import build_chat_request, read_reply, request_scope
+from engine.translate.lifecycle import Lifecycle
+from engine.translate.losses import Losses
+from engine.translate.plan import Codec
+from engine.translate.prepare import prepare
+from engine.translate.reply import build_reply, reply_id
+from engine.translate.streaming import ClientStream, Translation, UpstreamStream
+from engine.translate.tools.answer import ToolFilter, read_calls
+from engine.translate.tools.offering import Offer, needs_offer, offer_tools
+from engine.translate.wire import Context, Target, UpstreamReply, UpstreamRequest
+from engine.types import ABSENT, JsonObject
+
+Exchange = Generator[UpstreamRequest, UpstreamReply, JsonObject]
+
+
+def chat_exchange(
+    target: Target, request: JsonObject, model: JsonObject, context: Context, losses: Losses, codec: Codec
+) -> Exchange:
+    """Serve a canonical chat request over one upstream and return the canonical reply `out`.
+
+    `model` is `{id, name, meta}`: the id the client asked for, the name sent upstream, the listed entry if known.
+    Raises RequestError, UpstreamError or TranslationError.
+    """
+    chat = Chat(target, request, model, context, losses, codec)
+    reply = yield chat.request()
+    return chat.whole(reply)
+
+
+class Chat:
+    """A chat request fitted to one endpoint. Making one runs the pre-pass, which may refuse the request."""
+
+    def __init__(
+        self, target: Target, request: JsonObject, model: JsonObject, context: Context, losses: Losses, codec: Codec
+    ) -> None:
+        self.target = target
+        self.asked = request
+        self.context = context
+        self.losses = losses
+        self._codec = codec
+        self._offer: Offer | None = None
+        fitted = self._with_tools(request, str(model["id"]))
+        prepared = prepare(target.plan, fitted, str(model["id"]), losses)
+        self._scope = request_scope(target, prepared, model, context)
+
+    def _with_tools(self, request: JsonObject, model_id: str) -> JsonObject:
+        """Tools written into the prompt, where the endpoint has none and a format says how."""
+        plan = self.target.plan
+        formats = self.target.toolformats or (plan.toolformats.find(model_id) if plan.toolformats is not None else None)
+        if not formats or plan.capabilities.tools.find(model_id) != "prompt" or not needs_offer(request):
+            return request
+        fitted, self._offer = offer_tools(
+            request, formats, self.target.tool_place or plan.tools.get("place"), self._codec
+        )
+        return fitted
+
+    def request(self) -> UpstreamRequest:
+        """The upstream request. Raises RequestError where a rule of the mapping refuses."""
+        return build_chat_request(self.target, self._scope, self.losses, self._codec)
+
+    def whole(self, reply: UpstreamReply) -> JsonObject:
+        """The canonical reply of a whole answer. Raises UpstreamError, TranslationError."""
+        plan = self.target.plan
+        emitted = read_reply(self.target, plan.response, self._scope, reply, self._codec)
+        if self._offer is not None and self._offer.tools and emitted is not ABSENT:
+            emitted = read_calls(emitted, self._offer, self.losses)
+            self._note_missing_call(bool(emitted.get("tool_calls")))
+        return build_reply(
+            emitted,
+            endpoint=plan.id,
+            model=self.asked["model"],
+            context=self.context,
+            losses=self.losses,
+            codec=self._codec,
+        )
+
+    def _note_missing_call(self, has_calls: bool) -> None:
+        if self._offer is not None and self._offer.choice.must_call and not has_calls:
+            self.losses.add("tool_choice", "dropped", "reply")
+
+    def start(self) -> JsonObject:
+        """What of the reply is known before the upstream spoke: the same in every chunk (trap 60)."""
+        return {
+            "id": reply_id(self.context),
+            "model": self.asked["model"],
+            "created": self.context.now,
+            "losses": [],
+        }
+
+    def translation(self, client: ClientStream | None, life: Lifecycle, *, reads_calls: bool) -> Translation:
+        """The way of pieces to client bytes; with `reads_calls` their text may still hold tool calls."""
+        tools = None
+        if reads_calls and self._offer is not None and self._offer.tools:
+            tools = ToolFilter(self._offer, self.losses)
+        return Translation(life, client, tools)
+
+    def live(self, translation: Translation) -> LiveAnswer:
+        """The answer as a native stream. The endpoint must have a `stream` section."""
+        plan = self.target.plan.stream
+        if plan is None:
+            raise ValueError(f"{self.target.plan.id} does not stream")
+        upstream = UpstreamStream(self.target, plan, self._scope, self._codec)
+        return LiveAnswer(upstream, translation, insists=plan.insists)
+
+
+class LiveAnswer:
+    """A native stream on its way: upstream bytes in, client bytes out."""
+
+    def __init__(self, upstream: UpstreamStream, translation: Translation, *, insists: bool) -> None:
+        self.pending: Any = None
+        """What the driver was waiting for when it committed the answer before the first event."""
+        self._upstream = upstream
+        self.translation = translation
+        self._insists = insists
+
+    @property
+    def ended(self) -> bool:
+        """Whether the upstream's terminator was seen; what it still sends is of no interest."""
+        return self._upstream.ended
+
+    @property
+    def finished(self) -> bool:
+        """Whether the client has got the last frame."""
+        return self.translation.lifecycle.closed
+
+    def feed(self, data: bytes) -> bytes:
+        """The client bytes that these upstream bytes make. Raises UpstreamError, TranslationError."""
+        return self.translation.take(self._upstream.feed(data))
+
+    def close(self) -> bytes:
+        """The upstream is done. Raises UpstreamError when the answer was cut or held nothing."""
+        last = self.translation.take(self._upstream.close())
+        life = self.translation.lifecycle
+        life.terminated = self._upstream.ended
+        if self._insists and not self._upstream.ended:
+            life.forget_finish()
+        return last + self.translation.end()
+
+    def fail(self, failure: UpstreamError) -> bytes:
+        """The stream failed after it began."""
+        return self.translation.fail(failure.info)
