@@ -89,12 +89,12 @@ def write_mapping(tmp_path: Path) -> Callable[..., Catalog]:
 
 @pytest.fixture
 def endpoint(write_mapping: Callable[..., Catalog]) -> Callable[..., Any]:
-    """Compile the smallest endpoint with some sections changed; None removes one. Gives the plan, which must be clean."""
+    """Compile the smallest endpoint with some sections changed; None removes one. Gives the plan, which must be clean."""  # noqa: E501
 
     def make(**sections: Json) -> Any:
         content = {key: value for key, value in {**ENDPOINT, **sections}.items() if value is not None}
         catalog = write_mapping(content)
-        assert [] == [f"{each.code} {each.message}" for each in catalog.problems.errors]
+        assert [f"{each.code} {each.message}" for each in catalog.problems.errors] == []
         return catalog.endpoints[content["id"]]
 
     return make

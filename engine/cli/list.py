@@ -42,13 +42,12 @@ def command(folders: tuple[Path, ...], as_json: bool) -> int:
 
 
 def _rows(catalog: Catalog) -> list[JsonObject]:
-    plans = {
-        "endpoint": catalog.endpoints,
-        "dialect": catalog.dialects,
-        "toolformat": catalog.toolformats,
-        "mock": catalog.mocks,
+    digests = {
+        **{("endpoint", each.id): each.digest for each in catalog.endpoints.values()},
+        **{("dialect", each.id): each.digest for each in catalog.dialects.values()},
+        **{("toolformat", each.id): each.digest for each in catalog.toolformats.values()},
+        **{("mock", each.id): each.digest for each in catalog.mocks.values()},
     }
-    digests = {(kind, each.id): each.digest for kind, table in plans.items() for each in table.values()}
     rows = []
     for document in catalog.documents:
         key = (document.kind, document.id)

@@ -6,17 +6,23 @@ Per-request state lives in these objects and nowhere else (rule R17).
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass, field
 
 from engine.translate.losses import Losses
 from engine.translate.plan import DialectPlan, OperationPlan
-from engine.translate.wire import HttpInput
+from engine.translate.wire import Context, HttpInput
 from engine.types import JsonObject, Secret
 
 
 def new_request_id() -> str:
     """A fresh id, `req_` and 24 hexadecimal digits; never taken from the client (threat T26)."""
     return f"req_{secrets.token_hex(12)}"
+
+
+def new_context(request_id: str) -> Context:
+    """The context of a call that begins now."""
+    return Context(request_id=request_id, now=int(time.time()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Final, Protocol
 
 from engine.config import GatewayConfig, UpstreamConfig
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
-from engine.gateway.call import Caller, ClientCall, Progress, Record
+from engine.gateway.call import Caller, ClientCall, Progress, Record, new_context
+from engine.gateway.chats import ChatRun
 from engine.gateway.log import Printer
 from engine.gateway.models import ModelLists
 from engine.gateway.routing import Choice, Router, model_not_found
 from engine.gateway.runner import Send, run_exchange
 from engine.gateway.scrubbing import Scrubber
-from engine.gateway.streaming import StreamJob, StreamReply, Streams
+from engine.gateway.streaming import StreamReply, Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
 from engine.gateway.upstream import HttpUpstream, LiveReply
-from engine.translate.chat import Chat, chat_exchange
 from engine.translate.client import read_client, write_error, write_reply
 from engine.translate.exchange import models_exchange
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
@@ -143,57 +142,24 @@ class Gateway:
     async def _serve_chat(self, call: ClientCall, progress: Progress) -> Reply:
         request = self._read(call, progress)
         self._check_counts(request)
-        asked = request["model"]
-        progress.record.model = asked[:200]
-        choice = self._choose(call, asked, request)
+        progress.record.model = request["model"][:200]
+        choice = self._choose(call, request["model"], request)
         upstream = self.config.upstreams[choice.upstream]
-        known = self.models.known(upstream, call.caller)
-        target = make_target(
-            upstream,
-            self.catalog.endpoints[upstream.endpoint],
-            call.caller,
-            None if known is None else tuple(model["id"] for model in known),
-        )
         progress.record.upstream, progress.record.endpoint = upstream.name, upstream.endpoint
-        context = _context(call.request_id)
-        listed = next((model for model in known or () if model["id"] == choice.sent_name), None)
-        model: JsonObject = {"id": choice.model_id, "name": choice.sent_name, "meta": (listed or {}).get("meta")}
-        sender = _RequestSender(self, upstream.name, call.request_id, progress.record)
-
-        def make_chat(streams: bool) -> Chat:
-            return Chat(target, request, model, replace(context, stream=streams), progress.losses, self.codec)
-
-        async def whole() -> JsonObject:
-            exchange = chat_exchange(target, request, model, context, progress.losses, self.codec)
-            return await run_exchange(exchange, sender.send)
-
-        job = StreamJob(
-            make_chat=make_chat,
-            whole=whole,
-            sender=sender,
-            upstream=upstream,
-            model=choice.model_id,
-            client=call.operation.stream,
-            client_scope={
-                "req": request,
-                "ctx": replace(context, stream=True).as_json(),
-                "opt": self._options[call.dialect.id],
-            },
-            record=progress.record,
-            choices=request.get("n") or 1,
-        )
-        if request.get("stream"):
-            if call.operation.stream is None:
-                raise _no_stream()
-            return await self.streams.reply(job, target.plan)
-        only = target.plan.capabilities.streaming.find(choice.model_id) == "only"
-        out = await (self.streams.collect(job) if only else whole())
+        run = ChatRun(self, call, progress, request, choice)
+        out: JsonObject | StreamReply
+        try:
+            out = await run.answer()
+        except UpstreamError as failure:
+            raise await run.explained(failure) from failure
+        if isinstance(out, StreamReply):
+            return out
         progress.record.usage, progress.record.cost = out.get("usage"), out.get("cost")
-        return self._write(call, {"req": request, "out": out}, context)
+        return self.write(call, {"req": request, "out": out}, run.context)
 
     async def _serve_models(self, call: ClientCall, progress: Progress) -> ClientReply:
         models = await self.models.union(call.caller, self._wanted(call))
-        return self._write(call, {"models": models}, _context(call.request_id))
+        return self.write(call, {"models": models}, new_context(call.request_id))
 
     async def _serve_model(self, call: ClientCall, progress: Progress) -> ClientReply:
         asked = call.http.params.get("id", "")
@@ -201,11 +167,11 @@ class Gateway:
         progress.record.model = asked[:200]
         if asked not in models:
             raise model_not_found(asked, models)
-        return self._write(call, {"model": models[asked]}, _context(call.request_id))
+        return self.write(call, {"model": models[asked]}, new_context(call.request_id))
 
     async def _serve_answer(self, call: ClientCall, progress: Progress) -> ClientReply:
         request = self._read(call, progress) if call.operation.request is not None else None
-        return self._write(call, {"req": request}, _context(call.request_id))
+        return self.write(call, {"req": request}, new_context(call.request_id))
 
     def _read(self, call: ClientCall, progress: Progress) -> JsonObject:
         body: Json = parse_client_json(call.body, depth=self.config.limits.json_depth)
@@ -237,10 +203,14 @@ class Gateway:
             raise RequestError(ErrorInfo("permission", message, code="upstream_choice_denied", retryable=False))
         return [self.router.choose("", {}, call.wanted_upstream).upstream]
 
+    def dialect_options(self, call: ClientCall) -> JsonObject:
+        """The options of the call's dialect."""
+        return self._options[call.dialect.id]
+
     async def _fetch_models(self, upstream: UpstreamConfig, caller: Caller) -> list[JsonObject]:
         plan = self.catalog.endpoints[upstream.endpoint]
         target = make_target(upstream, plan, caller, None)
-        context = _context("req_models")
+        context = new_context("req_models")
         exchange = models_exchange(target, context, self.codec)
         return await run_exchange(exchange, self.sender(upstream.name, context.request_id, Record(context.request_id)))
 
@@ -282,8 +252,9 @@ class Gateway:
         head = f"{request.method} {request.url}{'?' if query else ''}{query}"
         self.printer.show("upstream_request", request_id, head, request.headers, request.body)
 
-    def _write(self, call: ClientCall, scope: JsonObject, context: Context) -> ClientReply:
-        full = {**scope, "ctx": context.as_json(), "opt": self._options[call.dialect.id]}
+    def write(self, call: ClientCall, scope: JsonObject, context: Context) -> ClientReply:
+        """Write a canonical answer in the shape of the call's dialect."""
+        full = {**scope, "ctx": context.as_json(), "opt": self.dialect_options(call)}
         return write_reply(call.dialect, call.operation, full, self.codec)
 
     def _with_headers(self, reply: Reply, record: Record) -> Reply:
@@ -299,34 +270,6 @@ class Gateway:
             reply.headers = headers
             return reply
         return ClientReply(reply.status, headers, reply.body)
-
-
-def _no_stream() -> RequestError:
-    message = "Streaming is not supported here; send 'stream': false."
-    return RequestError(ErrorInfo("invalid_request", message, code="unsupported_feature", param="stream"))
-
-
-class _RequestSender:
-    """One upstream for one request: whole answers and live ones, both in the record and, if asked, printed."""
-
-    def __init__(self, gateway: Gateway, upstream: str, request_id: str, record: Record) -> None:
-        self._whole = gateway.sender(upstream, request_id, record)
-        self._gateway = gateway
-        self._upstream = upstream
-        self._request_id = request_id
-        self._record = record
-
-    async def send(self, request: UpstreamRequest) -> UpstreamReply:
-        """Make one call and read the whole answer."""
-        return await self._whole(request)
-
-    async def open(self, request: UpstreamRequest) -> LiveReply:
-        """Make one call and return with its head."""
-        return await self._gateway.open(self._upstream, request, self._request_id, self._record)
-
-
-def _context(request_id: str) -> Context:
-    return Context(request_id=request_id, now=int(time.time()))
 
 
 def _defaults(dialect: DialectPlan) -> JsonObject:

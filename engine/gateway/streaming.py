@@ -93,10 +93,14 @@ class Probes:
 
 @dataclass(slots=True)
 class StreamJob:
-    """One chat to be streamed: how to make its `Chat` (native or not), who sends, and what the client speaks."""
+    """One chat to be streamed: how to make it native, or get it whole; who sends; what the client speaks.
 
-    make_chat: Callable[[bool], Chat]
+    `start` is what of the reply is known already: id, model, created.
+    """
+
+    make_chat: Callable[[], Chat]
     whole: Callable[[], Awaitable[JsonObject]]
+    start: JsonObject
     sender: LiveSender
     upstream: UpstreamConfig
     model: str
@@ -131,13 +135,13 @@ class Streams:
 
     async def collect(self, job: StreamJob) -> JsonObject:
         """A whole reply out of an endpoint that only streams (trap 80)."""
-        chat = job.make_chat(True)
+        chat = job.make_chat()
         live = await job.sender.open(chat.request())
         try:
             if not _is_stream(live, chat):
                 return chat.whole(await live.read())
-            life = Lifecycle(chat.start(), choices=job.choices)
-            answer = chat.live(chat.translation(None, life, reads_calls=True))
+            life = Lifecycle(job.start, choices=job.choices)
+            answer = chat.live(life, None)
             async for data in live.pieces():
                 answer.feed(data)
                 if answer.ended:
@@ -150,7 +154,7 @@ class Streams:
     # -- native
 
     async def _native(self, job: StreamJob) -> StreamReply:
-        chat = job.make_chat(True)
+        chat = job.make_chat()
         try:
             live = await job.sender.open(chat.request())
         except UpstreamError as failure:
@@ -188,12 +192,12 @@ class Streams:
         return await self._emulated(job, done)
 
     async def _relayed(self, job: StreamJob, chat: Chat, live: LiveReply) -> StreamReply:
-        client, translation = self._client(job, chat, reads_calls=True)
-        answer = chat.live(translation)
+        life, client = self._client(job)
+        answer = chat.live(life, client)
         source = live.pieces()
         first = await self._until_first_event(source, answer)
         frames = self._relay(job, answer, live, source, first)
-        return self._head(job, client, translation, frames)
+        return self._head(job, client, life, frames)
 
     async def _until_first_event(self, source: AsyncGenerator[bytes, None], answer: LiveAnswer) -> bytes:
         """Hold the answer back until an event makes client bytes, the stream is over, or `commit_after_s` is."""
@@ -263,9 +267,8 @@ class Streams:
         except BaseException:
             work.cancel()
             raise
-        chat = job.make_chat(False)
-        client, translation = self._client(job, chat, reads_calls=False)
-        return self._head(job, client, translation, self._emulate(job, client, translation, work))
+        life, client = self._client(job)
+        return self._head(job, client, life, self._emulate(job, client, Translation(life, client), work))
 
     async def _emulate(
         self, job: StreamJob, client: ClientStream, translation: Translation, work: asyncio.Future[JsonObject]
@@ -307,28 +310,25 @@ class Streams:
 
     # -- both
 
-    def _client(self, job: StreamJob, chat: Chat, *, reads_calls: bool) -> tuple[ClientStream, Translation]:
+    def _client(self, job: StreamJob) -> tuple[Lifecycle, ClientStream]:
         if job.client is None:
             message = "Streaming is not supported by this operation."
             raise RequestError(ErrorInfo("invalid_request", message, code="unsupported_feature", param="stream"))
-        life = Lifecycle(chat.start(), serial=job.client.serial, choices=job.choices)
-        client = ClientStream(job.client, job.client_scope, life.out, self._codec)
-        return client, chat.translation(client, life, reads_calls=reads_calls)
+        life = Lifecycle(job.start, serial=job.client.serial, choices=job.choices)
+        return life, ClientStream(job.client, job.client_scope, life.out, self._codec)
 
     def _head(
         self,
         job: StreamJob,
         client: ClientStream,
-        translation: Translation,
+        life: Lifecycle,
         frames: AsyncGenerator[bytes, None],
     ) -> StreamReply:
         beat = job.upstream.heartbeat
         text = HEARTBEAT_STYLES[beat.style]
 
         def heartbeat() -> bytes:
-            if translation.lifecycle.closed:
-                return b""
-            return client.heartbeat(text)
+            return b"" if life.closed else client.heartbeat(text)
 
         headers = {"content-type": client.content_type, **_HEADERS}
         return StreamReply(200, headers, frames, heartbeat, beat.every_s)

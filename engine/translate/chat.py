@@ -38,6 +38,11 @@ def chat_exchange(
     return chat.whole(reply)
 
 
+def stream_start(request: JsonObject, context: Context) -> JsonObject:
+    """What of a reply is known before the upstream spoke: the same in every chunk (trap 60)."""
+    return {"id": reply_id(context), "model": request["model"], "created": context.now, "losses": []}
+
+
 class Chat:
     """A chat request fitted to one endpoint. Making one runs the pre-pass, which may refuse the request."""
 
@@ -89,29 +94,17 @@ class Chat:
         if self._offer is not None and self._offer.choice.must_call and not has_calls:
             self.losses.add("tool_choice", "dropped", "reply")
 
-    def start(self) -> JsonObject:
-        """What of the reply is known before the upstream spoke: the same in every chunk (trap 60)."""
-        return {
-            "id": reply_id(self.context),
-            "model": self.asked["model"],
-            "created": self.context.now,
-            "losses": [],
-        }
+    def live(self, life: Lifecycle, client: ClientStream | None) -> LiveAnswer:
+        """The answer as a native stream; tool calls in its text are taken out on the way.
 
-    def translation(self, client: ClientStream | None, life: Lifecycle, *, reads_calls: bool) -> Translation:
-        """The way of pieces to client bytes; with `reads_calls` their text may still hold tool calls."""
-        tools = None
-        if reads_calls and self._offer is not None and self._offer.tools:
-            tools = ToolFilter(self._offer, self.losses)
-        return Translation(life, client, tools)
-
-    def live(self, translation: Translation) -> LiveAnswer:
-        """The answer as a native stream. The endpoint must have a `stream` section."""
+        Raises ValueError when the endpoint has no `stream` section; the driver asks before.
+        """
         plan = self.target.plan.stream
         if plan is None:
             raise ValueError(f"{self.target.plan.id} does not stream")
         upstream = UpstreamStream(self.target, plan, self._scope, self._codec)
-        return LiveAnswer(upstream, translation, insists=plan.insists)
+        tools = ToolFilter(self._offer, self.losses) if self._offer is not None and self._offer.tools else None
+        return LiveAnswer(upstream, Translation(life, client, tools), insists=plan.insists)
 
 
 class LiveAnswer:

@@ -1,5 +1,7 @@
 """Inline tests: what they compare, what a child inherits, and that a wrong case never breaks the run."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -81,10 +83,16 @@ def test_a_failing_case_is_told_with_its_place_and_difference(write_mapping: Mak
         BODY,
         REPLY,
         {"given": {"request": REQUEST}, "expect": {"wire": {"url": "https://api.acme.test/v9/chat", "headers": {}}}},
-        {"given": {"request": {**REQUEST, "top_p": 1}}, "expect": {"losses": [{"field": "top_p", "action": "dropped"}]}},
+        {
+            "given": {"request": {**REQUEST, "top_p": 1}},
+            "expect": {"losses": [{"field": "top_p", "action": "dropped"}]},
+        },
         {"given": {"request": REQUEST}, "expect": {"losses": []}},
         {"given": {"reply": {"status": 500, "body": {"error": "e"}}}, "expect": {"error": {"message": "e"}}},
-        {"given": {"reply": {"status": 401, "body": {}}}, "expect": {"error": {"status": 502, "code": "upstream_auth"}}},
+        {
+            "given": {"reply": {"status": 401, "body": {}}},
+            "expect": {"error": {"status": 502, "code": "upstream_auth"}},
+        },
         {"given": {"reply": {"body": "<html>"}}, "expect": {"error": {"code": "upstream_bad_response"}}},
         {"given": {"request": {**REQUEST, "n": 2}}, "expect": {"error": {"param": "n"}}},
     ],
@@ -130,7 +138,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="cases.py _attempt catches EngineError only; `given` is never checked: a traceback")
+@pytest.mark.xfail(
+    strict=True, reason="cases.py _attempt catches EngineError only; `given` is never checked: a traceback"
+)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_case_is_a_diagnostic(write_mapping: Make, name: str) -> None:
     """Whatever an author writes under `given`, `engine test` reports and goes on."""
@@ -221,7 +231,11 @@ def test_an_endpoint_without_tests_is_warned_about(write_mapping: Make) -> None:
 @pytest.mark.xfail(strict=True, reason="cases.py cases_of: the target's own cases run on the overlaid plan and fail")
 def test_an_overlay_does_not_fail_its_targets_cases(write_mapping: Make) -> None:
     """A user's overlay changes a section on purpose: cases of that section are the target's, not the overlay's."""
-    overlay = {"mapping": "overlay/1", "target": "endpoint:acme.chat", "request": {"body": {"$add": {"user": "=req.user"}}}}
+    overlay = {
+        "mapping": "overlay/1",
+        "target": "endpoint:acme.chat",
+        "request": {"body": {"$add": {"user": "=req.user"}}},
+    }
     request = {**REQUEST, "user": "u"}
     base = one({"given": {"request": request}, "expect": {"body": REQUEST}})
 

@@ -1,5 +1,7 @@
 """The catalog: which files are read, which ids win, and that every problem is found in one run."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -166,7 +168,9 @@ def test_a_mistake_in_a_template_file_names_file_and_line(write_mapping: Make) -
     assert ("in a.j2, line 2",) == catalog.problems.items[0].notes
 
 
-@pytest.mark.xfail(strict=True, raises=(ValueError, OSError), reason="catalog.py template_loader: a traceback, not E034")
+@pytest.mark.xfail(
+    strict=True, raises=(ValueError, OSError), reason="catalog.py template_loader: a traceback, not E034"
+)
 @pytest.mark.parametrize("name", ["a\0b", "a" * 300])
 def test_a_name_that_no_file_can_have_is_an_error(write_mapping: Make, name: str) -> None:
     """Names that the system refuses are E034 like any other."""

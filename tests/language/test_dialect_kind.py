@@ -1,5 +1,7 @@
 """`dialect/1`: operations, routes, and errors in the dialect's own shape."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -103,7 +105,12 @@ def test_a_route_is_split_into_segments(text: str, expected: Any) -> None:
 def test_an_error_is_written_by_the_first_shape_that_fits(write_mapping: Make) -> None:
     """`errors` are tried in order; the status is the error's own unless the shape says another."""
     errors = {
-        "busy": {"when": "=err.type == 'overloaded'", "status": 529, "headers": {"X-Why": "=err.code"}, "body": {"b": 1}},
+        "busy": {
+            "when": "=err.type == 'overloaded'",
+            "status": 529,
+            "headers": {"X-Why": "=err.code"},
+            "body": {"b": 1},
+        },
         "rest": {"body": {"e": "=err.message"}},
     }
     plan = write_mapping({**DIALECT, "errors": errors}).dialects["acme.talk"]

@@ -1,5 +1,7 @@
 """`endpoint/1`: what its sections refuse and warn about at load, and what the plan says of them."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -99,7 +101,7 @@ def request(**changes: Json) -> dict[str, Json]:
         ({"refuse": {"r": {"when": "=req.tools", "raise": {"message": "no"}}}}, ["E104"]),
         ({"refuse": {"r": {"raise": {"message": "no"}}}}, ["E024"]),
         # models
-        ({"models": {"request": {"path": "/m"}, "list": {"$each": "=res.data", "as": "m", "do": {"di": "=m.id"}}}}, ["E191"]),
+        ({"models": {"request": {"path": "/m"}, "list": {"$each": "=res.data", "as": "m", "do": {"di": "=m.id"}}}}, ["E191"]),  # noqa: E501
         ({"models": {"request": {"path": "/m", "query": {"a": "=req.model"}}, "list": "=res.data"}}, ["E102"]),
     ],
 )  # fmt: skip
@@ -137,7 +139,7 @@ def test_what_the_request_reads_is_derived(endpoint: Make) -> None:
     """Fields, extras and part types come from the expressions, through loops, `$let` and templates."""
     plan = endpoint(request={"path": "/c", "body": {
         "m": {"$each": "=req.messages", "as": "m", "do": {"$each": "=parts(m.content)", "as": "p", "do":
-              {"$switch": "=p.type", "cases": {"text": "=p.text", "image_url": "=p.image_url.url"}, "default": {"$omit": True}}}},
+              {"$switch": "=p.type", "cases": {"text": "=p.text", "image_url": "=p.image_url.url"}, "default": {"$omit": True}}}},  # noqa: E501
         "t": {"$let": {"r": "=req.temperature"}, "in": "=r"},
         "s": {"$template": "{{ req.user }}"},
         "x": "=req.extra.special",
@@ -156,7 +158,7 @@ def test_an_empty_endpoint_option_may_be_null(codes: Make) -> None:
 @pytest.mark.parametrize(
     "sections",
     [
-        pytest.param({"errors": {"any": {"status": ["4xx", "5xx"], "raise": {"type": "rate_limitt"}}}}, id="error type"),
+        pytest.param({"errors": {"any": {"status": ["4xx", "5xx"], "raise": {"type": "rate_limitt"}}}}, id="error type"),  # noqa: E501
         pytest.param({"refuse": {"r": {"when": "=present(req.user)", "raise": {"type": "odd", "message": "m"}}}},
                      id="refusal type"),
         pytest.param({"response": {"text": "=res.text", "finish_reason": "finished"}}, id="finish reason"),
@@ -180,7 +182,9 @@ def test_a_port_that_cannot_be_is_refused(codes: Make) -> None:
     assert ["E162"] == codes(base_url="https://acme.test:99999")
 
 
-@pytest.mark.xfail(strict=True, reason="auth.py: header names of `auth.header` pass unchecked and fail at the first call")
+@pytest.mark.xfail(
+    strict=True, reason="auth.py: header names of `auth.header` pass unchecked and fail at the first call"
+)
 @pytest.mark.parametrize("name", ["bad name", "Host", "content-length"])
 def test_header_names_in_auth_are_checked(codes: Make, name: str) -> None:
     """`auth.header` cannot set what no header can be, nor the framing headers (E161)."""

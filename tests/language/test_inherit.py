@@ -1,5 +1,7 @@
 """`extends` and overlays: how a child, or a user's overlay, changes a mapping (LANGUAGE 3.6, P16)."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -14,7 +16,7 @@ Make = Callable[..., Any]
 
 PARENT = {**ENDPOINT, "id": "acme.base", "title": "Parent", "abstract": True,
           "params": {"temperature": {"min": 0, "max": 1, "unsupported": "drop"}},
-          "response": {"text": {"$switch": "=res.kind", "cases": {"a": "A", "b": "B"}, "default": "=res.text"}}}  # fmt: skip
+          "response": {"text": {"$switch": "=res.kind", "cases": {"a": "A", "b": "B"}, "default": "=res.text"}}}  # fmt: skip  # noqa: E501
 CHILD = {"mapping": "endpoint/1", "id": "acme.chat", "extends": "acme.base"}
 OVERLAY = {"mapping": "overlay/1", "target": "endpoint:acme.chat"}
 
@@ -41,7 +43,10 @@ def test_a_child_takes_everything_but_what_names_its_parent(write_mapping: Make)
 
 def test_maps_merge_by_key_and_everything_else_is_replaced(write_mapping: Make) -> None:
     """A child's key joins the parent's map in its place; lists and scalars replace; null is data."""
-    parent = {**PARENT, "request": {"path": "/chat", "body": {"a": [1, 2], "b": {"c": 1, "d": 2}, "m": "=req.messages"}}}
+    parent = {
+        **PARENT,
+        "request": {"path": "/chat", "body": {"a": [1, 2], "b": {"c": 1, "d": 2}, "m": "=req.messages"}},
+    }
     child = {**CHILD, "request": {"body": {"b": {"d": None, "e": 3}, "a": [9]}}}
 
     body = merged(write_mapping(parent, child))["request"]["body"]
@@ -132,7 +137,10 @@ def test_a_grandchild_sees_the_whole_line(write_mapping: Make) -> None:
 
 def test_an_overlay_changes_its_target_alone(write_mapping: Make) -> None:
     """Existing keys change, `$add` adds, `$remove` deletes; a child of the target does not inherit the change."""
-    overlay = {**OVERLAY, "request": {"path": "/other", "body": {"model": {"$remove": True}, "$add": {"user": "=req.user"}}}}
+    overlay = {
+        **OVERLAY,
+        "request": {"path": "/other", "body": {"model": {"$remove": True}, "$add": {"user": "=req.user"}}},
+    }
 
     catalog = write_mapping(ENDPOINT, overlay, {"mapping": "endpoint/1", "id": "acme.child", "extends": "acme.chat"})
 
@@ -159,7 +167,9 @@ def test_an_overlay_that_misses_is_refused(write_mapping: Make, changes: Any, co
     assert [code] == found(write_mapping(ENDPOINT, {**OVERLAY, **changes}))
 
 
-@pytest.mark.xfail(strict=True, reason="inherit.py: overlays apply to the named file only, and abstract ones are never served")
+@pytest.mark.xfail(
+    strict=True, reason="inherit.py: overlays apply to the named file only, and abstract ones are never served"
+)
 def test_an_overlay_on_an_abstract_parent_is_not_without_effect_in_silence(write_mapping: Make) -> None:
     """An overlay whose target is never served either reaches the children or is told about (P16)."""
     catalog = write_mapping(PARENT, CHILD, {**OVERLAY, "target": "endpoint:acme.base", "base_url": "https://new.test"})

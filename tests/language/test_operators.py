@@ -1,5 +1,7 @@
 """Each operator: what it yields, what absence does to it, and what is refused at load (LANGUAGE 3.2)."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -98,10 +100,17 @@ Make = Callable[..., Any]
         ("{$match: =x, cases: {'*': null}}", "a", None),
         ("[{$each: [null, 1], as: i, do: {v: =i}}]", 1, [[{}, {"v": 1}]]),
         # one name in several places stands for several things
-        ("[{$each: =x.p, as: i, do: =i.v}, {$each: =x.q, as: i, do: =i.v}]", {"p": [{"v": 1}], "q": [{"v": 2}]}, [[1], [2]]),
+        (
+            "[{$each: =x.p, as: i, do: =i.v}, {$each: =x.q, as: i, do: =i.v}]",
+            {"p": [{"v": 1}], "q": [{"v": 2}]},
+            [[1], [2]],
+        ),
         ("[{$if: =present(x.n), then: =x.n.v}, =x.n.v, =x.m.v]", {"m": {"v": 1}}, [1]),
-        ("{$each: =x, as: i, do: {$let: {j: =i.v}, in: {$each: =j, as: k, do: [=i.n, =k]}}}",
-         [{"n": 1, "v": ["a"]}, {"n": 2, "v": ["b", "c"]}], [[[1, "a"]], [[2, "b"], [2, "c"]]]),
+        (
+            "{$each: =x, as: i, do: {$let: {j: =i.v}, in: {$each: =j, as: k, do: [=i.n, =k]}}}",
+            [{"n": 1, "v": ["a"]}, {"n": 2, "v": ["b", "c"]}],
+            [[[1, "a"]], [[2, "b"], [2, "c"]]],
+        ),
         # $require, $literal, $template
         ("{$require: =x}", 0, 0),
         ("{$literal: {$schema: =x, a: ['{{ b }}']}}", 1, {"$schema": "=x", "a": ["{{ b }}"]}),
@@ -121,7 +130,13 @@ def test_what_an_operator_yields(compile_tree: Make, text: str, x: Json, expecte
 
 def test_join_runs_merges_equal_neighbours(compile_tree: Make) -> None:
     """Neighbours with an equal `by` become one: texts by a blank line, lists end to end; the input is not touched."""
-    turns = [{"r": "u", "c": "a"}, {"r": "u", "c": "b"}, {"r": "m", "c": [1]}, {"r": "m", "c": [2]}, {"r": "u", "c": ""}]
+    turns = [
+        {"r": "u", "c": "a"},
+        {"r": "u", "c": "b"},
+        {"r": "m", "c": [1]},
+        {"r": "m", "c": [2]},
+        {"r": "u", "c": ""},
+    ]
     tried = compile_tree("{$join_runs: =x, by: =it.r, concat: [c]}")
 
     expected = [{"r": "u", "c": "a\n\nb"}, {"r": "m", "c": [1, 2]}, {"r": "u", "c": ""}]
@@ -428,7 +443,7 @@ def test_the_status_of_a_raise_is_that_of_a_failure(compile_tree: Make, status: 
 # -- the compiler against a plain reading of the same trees
 
 PATHS = {"=x": lambda s: s["x"], "=x.a": lambda s: field(s["x"], "a"), "=y": lambda s: s["y"], "=x.a.b": lambda s:
-         field(field(s["x"], "a"), "b"), "=i": lambda s: s.get("i"), "=i.a": lambda s: field(s.get("i"), "a")}  # fmt: skip
+         field(field(s["x"], "a"), "b"), "=i": lambda s: s.get("i"), "=i.a": lambda s: field(s.get("i"), "a")}  # fmt: skip  # noqa: E501
 LEAVES = st.sampled_from([*PATHS, None, 0, 1.0, True, "", "t"])
 
 
@@ -445,11 +460,22 @@ def grown(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
         st.dictionaries(st.sampled_from("pqr"), inner, max_size=3),
         st.builds(lambda p, a, b: {"$if": f"=present({p[1:]})", "then": a, "else": b}, path, inner, inner),
         st.builds(lambda p, a: {"$if": f"=present({p[1:]})", "then": a}, path, inner),
-        st.builds(lambda p, a, b, c: {"$switch": p, "cases": {"t": a, "1": b, "null": a}, "default": c}, path, inner, inner, inner),
+        st.builds(
+            lambda p, a, b, c: {"$switch": p, "cases": {"t": a, "1": b, "null": a}, "default": c},
+            path,
+            inner,
+            inner,
+            inner,
+        ),
         st.builds(lambda p, a: {"$first": [p, a]}, path, inner),
         st.builds(lambda a: {"$nonempty": a}, inner),
         st.builds(lambda a, b: {"$concat": [a, b]}, inner, inner),
-        st.builds(lambda p, a, flat: {"$each": {"$concat": [p, p]}, "as": "i", "flat": flat, "do": a}, path, inner, st.booleans()),
+        st.builds(
+            lambda p, a, flat: {"$each": {"$concat": [p, p]}, "as": "i", "flat": flat, "do": a},
+            path,
+            inner,
+            st.booleans(),
+        ),
         st.builds(lambda p, a: {"$let": {"i": p}, "in": a}, inner, inner),
     )
 
@@ -483,16 +509,24 @@ def choose(tree: dict[str, Json], scope: dict[str, Json]) -> Any:
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "$if": lambda t, s: plain(t["then"], s) if PATHS["=" + t["$if"][9:-1]](s) is not None else plain(t["else"], s) if "else" in t else ABSENT,
+    "$if": lambda t, s: (
+        plain(t["then"], s)
+        if PATHS["=" + t["$if"][9:-1]](s) is not None
+        else plain(t["else"], s)
+        if "else" in t
+        else ABSENT
+    ),
     "$switch": choose,
     "$first": lambda t, s: next((v for each in t["$first"] if (v := plain(each, s)) is not ABSENT), ABSENT),
-    "$nonempty": lambda t, s: ABSENT if (v := plain(t["$nonempty"], s)) in ("", [], {}) and not isinstance(v, bool) else v,
+    "$nonempty": lambda t, s: (
+        ABSENT if (v := plain(t["$nonempty"], s)) in ("", [], {}) and not isinstance(v, bool) else v
+    ),
     "$concat": lambda t, s: joined([plain(each, s) for each in t["$concat"]], flat=True),
     "$each": lambda t, s: joined([plain(t["do"], {**s, "i": each}) for each in plain(t["$each"], s)], flat=t["flat"]),
     "$let": lambda t, s: plain(t["in"], {**s, "i": None if (v := plain(t["$let"]["i"], s)) is ABSENT else v}),
 }
 DATA = st.recursive(st.sampled_from([None, 0, 1, 1.0, True, "", "t"]),
-                    lambda inner: st.lists(inner, max_size=3) | st.fixed_dictionaries({"a": inner}, optional={"b": inner}), max_leaves=6)  # fmt: skip
+                    lambda inner: st.lists(inner, max_size=3) | st.fixed_dictionaries({"a": inner}, optional={"b": inner}), max_leaves=6)  # fmt: skip  # noqa: E501
 
 
 @given(st.recursive(LEAVES, grown, max_leaves=9), DATA, DATA)

@@ -1,5 +1,7 @@
 """The five rules of leaves (LANGUAGE 3.1), and what containers do with absence."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 from collections.abc import Callable

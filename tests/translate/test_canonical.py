@@ -1,5 +1,7 @@
 """What no endpoint could serve is refused once, by the name of the field (traps 1 to 39)."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 import copy
@@ -31,9 +33,13 @@ def part(content: Json) -> dict[str, Json]:
     [
         request(),
         request({"role": "developer", "content": "d"}, USER),  # 1
-        request({"role": "system", "content": "a"}, {"role": "system", "content": [{"type": "text", "text": "b"}]}, USER),
+        request(
+            {"role": "system", "content": "a"}, {"role": "system", "content": [{"type": "text", "text": "b"}]}, USER
+        ),
         request(USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}),  # 4
-        request(USER, {"role": "assistant", "content": ""}, {"role": "assistant"}, {"role": "assistant", "content": []}),  # 7
+        request(
+            USER, {"role": "assistant", "content": ""}, {"role": "assistant"}, {"role": "assistant", "content": []}
+        ),  # 7
         request(USER, {"role": "tool", "tool_call_id": "c", "content": "r"}),  # 8
         request(USER, {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "r"}]}),
         request({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{broken"}}]}),  # 11
@@ -52,7 +58,9 @@ def part(content: Json) -> dict[str, Json]:
         request(n=2, logprobs=True, top_logprobs=0),  # 25, 26
         request(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}),  # 27
         request({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}),  # 30
-        request({"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}),  # 31
+        request(
+            {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}
+        ),  # 31
         request(stream=True, stream_options={"include_usage": True}),  # 32
         request(user="u", metadata={}, store=False, service_tier="x", seed=-1, prompt_cache_key="k"),  # 38
     ],
@@ -107,11 +115,11 @@ def test_a_null_field_counts_as_not_given() -> None:
         (part({"type": "text"}), "messages[0].content[0].text", "missing_required_parameter"),
         (part({"type": "text", "text": 1}), "messages[0].content[0].text", "invalid_type"),
         (part({"type": "image_url", "image_url": "http://x"}), "messages[0].content[0].image_url", "invalid_type"),
-        (part({"type": "image_url", "image_url": {}}), "messages[0].content[0].image_url.url", "missing_required_parameter"),
+        (part({"type": "image_url", "image_url": {}}), "messages[0].content[0].image_url.url", "missing_required_parameter"),  # noqa: E501
         (part({"type": "file"}), "messages[0].content[0].file", "missing_required_parameter"),
         # calls in the history
         (request({"role": "assistant", "tool_calls": {}}), "messages[0].tool_calls", "invalid_type"),
-        (request({"role": "assistant", "tool_calls": [1]}), "messages[0].tool_calls[0].function", "missing_required_parameter"),
+        (request({"role": "assistant", "tool_calls": [1]}), "messages[0].tool_calls[0].function", "missing_required_parameter"),  # noqa: E501
         (request({"role": "assistant", "tool_calls": [{"function": {"name": ""}}]}),
          "messages[0].tool_calls[0].function.name", "missing_required_parameter"),
         (request({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": 1}}]}),
@@ -125,7 +133,7 @@ def test_a_null_field_counts_as_not_given() -> None:
         (request(tools=[{"function": {"name": "a b"}}]), "tools[0].function.name", "invalid_value"),
         (request(tools=[{"function": {"name": "x" * 65}}]), "tools[0].function.name", "invalid_value"),
         (request(tools=[{"function": {"name": "f\n"}}]), "tools[0].function.name", "invalid_value"),
-        (request(tools=[{"function": {"name": "f", "parameters": []}}]), "tools[0].function.parameters", "invalid_type"),
+        (request(tools=[{"function": {"name": "f", "parameters": []}}]), "tools[0].function.parameters", "invalid_type"),  # noqa: E501
         (request(tools=[{"function": {"name": "f", "parameters": {"type": "array"}}}]), "tools[0].function.parameters",
          "invalid_function_parameters"),
         (request(tool_choice="any"), "tool_choice", None),
@@ -160,7 +168,13 @@ def test_a_refusal_names_the_field(bad: Json, param: str | None, code: str | Non
         check_request(bad)
 
     info = failure.value.info
-    assert (param, code, 400, "invalid_request", False) == (info.param, info.code, info.status, info.type, info.retryable)
+    assert (param, code, 400, "invalid_request", False) == (
+        info.param,
+        info.code,
+        info.status,
+        info.type,
+        info.retryable,
+    )
 
 
 def test_a_long_value_is_not_quoted_in_full() -> None:
@@ -171,23 +185,29 @@ def test_a_long_value_is_not_quoted_in_full() -> None:
     assert len(failure.value.info.message) < 300
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4))
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
+)
 WORDS = st.sampled_from(["user", "tool", "text", "image_url", "function", "json_schema", "allowed_tools", "assistant"])
-NAMES = st.sampled_from(["role", "content", "type", "text", "image_url", "url", "tool_calls", "function", "name", "arguments",
+NAMES = st.sampled_from(["role", "content", "type", "text", "image_url", "url", "tool_calls", "function", "name", "arguments",  # noqa: E501
                          "parameters", "json_schema", "tool_call_id", "file"])  # fmt: skip
-NEAR = st.recursive(SCALARS | WORDS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4))
-FIELDS = st.sampled_from(["model", "messages", "tools", "tool_choice", "stop", "response_format", "n", "max_tokens", "stream",
+NEAR = st.recursive(
+    SCALARS | WORDS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4)
+)
+FIELDS = st.sampled_from(["model", "messages", "tools", "tool_choice", "stop", "response_format", "n", "max_tokens", "stream",  # noqa: E501
                           "stream_options", "functions", "metadata", "temperature", "extra"])  # fmt: skip
 
 
-@given(JSON | st.dictionaries(FIELDS, NEAR) | st.builds(lambda messages, more: {"model": "m", **more, "messages": messages},
-                                                        st.lists(NEAR, max_size=3), st.dictionaries(FIELDS, NEAR)))  # fmt: skip
+@given(JSON | st.dictionaries(FIELDS, NEAR) | st.builds(lambda messages, more: {"model": "m", **more, "messages": messages},  # noqa: E501
+                                                        st.lists(NEAR, max_size=3), st.dictionaries(FIELDS, NEAR)))  # fmt: skip  # noqa: E501
 def test_any_json_passes_or_is_refused(body: Json) -> None:
     """Nothing but RequestError comes out of any JSON value; what passes, passes again unchanged."""
     try:
         checked: Any = check_request(body)
     except RequestError as failure:
-        assert 400 == failure.info.status
+        assert 400 == failure.info.status  # noqa: PT017
     else:
         assert checked == check_request(checked)

@@ -1,5 +1,7 @@
 """The client's side: bodies in, answers and errors out, in the dialect's own shape."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 import json
@@ -39,7 +41,9 @@ def read(plan: Any, body: Json, losses: Losses | None = None) -> Any:
 
 
 def written(plan: Any, **scope: Json) -> Any:
-    return write_reply(plan, plan.operations["chat"], {"req": BODY, "out": {}, "ctx": {}, "opt": {}, **scope}, json_codec())
+    return write_reply(
+        plan, plan.operations["chat"], {"req": BODY, "out": {}, "ctx": {}, "opt": {}, **scope}, json_codec()
+    )
 
 
 def test_unknown_top_level_fields_go_to_extra(dialect: Make) -> None:
@@ -79,7 +83,11 @@ def test_refusals_and_losses_of_a_dialect(dialect: Make) -> None:
     assert [("shade", "acme.talk.losses.shade")] == [(each.field, each.rule) for each in losses.items]
     with pytest.raises(RequestError) as failure:
         read(plan, {**BODY, "legacy": True})
-    assert ("Too old.", "legacy", 400) == (failure.value.info.message, failure.value.info.param, failure.value.info.status)
+    assert ("Too old.", "legacy", 400) == (
+        failure.value.info.message,
+        failure.value.info.param,
+        failure.value.info.status,
+    )
 
 
 def test_a_dialect_that_fails_on_a_body_is_our_fault(dialect: Make) -> None:
@@ -100,7 +108,9 @@ def test_a_dialect_that_fails_on_a_body_is_our_fault(dialect: Make) -> None:
         pytest.param(
             {"model": "=in.model", "messages": "=in.messages", "extra": "=in.extra_body"},
             {**BODY, "extra_body": "text", "odd": 1},
-            marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="client.py read_client spreads a non-object `extra`"),
+            marks=pytest.mark.xfail(
+                strict=True, raises=TypeError, reason="client.py read_client spreads a non-object `extra`"
+            ),
         ),
         ("=in.request", {"request": "text", "odd": 1}),
     ],
@@ -113,7 +123,11 @@ def test_a_field_of_a_wrong_type_is_the_clients_fault(dialect: Make, request_tre
 
 def test_an_answer_is_json_with_lower_case_headers(dialect: Make) -> None:
     """The tree is the JSON that is sent, compact; absent headers are left out."""
-    response = {"status": 201, "headers": {"X-Cost": "=out.cost.amount", "X-None": "=out.id"}, "body": {"said": "=out.text"}}
+    response = {
+        "status": 201,
+        "headers": {"X-Cost": "=out.cost.amount", "X-None": "=out.id"},
+        "body": {"said": "=out.text"},
+    }
 
     reply = written(dialect(chat={"response": response}), out={"text": "é", "cost": {"amount": 1.5}})
 
@@ -147,8 +161,12 @@ def test_an_error_in_the_dialects_shape(dialect: Make) -> None:
     plain = {"content-type": "application/json"}
 
     assert (502, plain, {"oops": "m"}) == error(plan)
-    assert (429, {**plain, "retry-after": "7"}, {"oops": "m"}) == error(plan, type="rate_limit", retry_after_s=7, retryable=True)
-    assert (400, {**plain, "x-should-retry": "false"}, {"oops": "m"}) == error(plan, type="invalid_request", retryable=False)
+    assert (429, {**plain, "retry-after": "7"}, {"oops": "m"}) == error(
+        plan, type="rate_limit", retry_after_s=7, retryable=True
+    )
+    assert (400, {**plain, "x-should-retry": "false"}, {"oops": "m"}) == error(
+        plan, type="invalid_request", retryable=False
+    )
 
 
 def test_an_error_without_a_dialect_has_all_four_keys() -> None:

@@ -1,5 +1,7 @@
 """The exchange, driven by hand: what is sent upstream, where the secrets are, and what comes of every kind of reply."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 import json
@@ -10,6 +12,7 @@ import pytest
 
 from engine.errors import EngineError, RequestError, TranslationError, UpstreamError
 from engine.language.cases import json_codec, target_for
+from engine.server.run import json_codec as server_codec
 from engine.translate.chat import chat_exchange
 from engine.translate.exchange import expand_path, models_exchange
 from engine.translate.losses import Losses
@@ -101,16 +104,22 @@ def test_an_object_is_no_header_or_query_value(endpoint: Make, place: str, value
         sent(plan, metadata={"a": 1})
 
 
-@pytest.mark.xfail(strict=True, reason="exchange.py build_call: content-type and accept are added beside the mapping's own")
+@pytest.mark.xfail(
+    strict=True, reason="exchange.py build_call: content-type and accept are added beside the mapping's own"
+)
 @pytest.mark.parametrize("name", ["Accept", "content-type"])
 def test_a_mapping_may_choose_its_content_type(endpoint: Make, name: str) -> None:
     """A header that the mapping sets stands once, with the mapping's value."""
-    request = sent(endpoint(request={"path": "/c", "body": {"m": "=req.messages"}, "headers": {name: "application/x+json"}}))
+    request = sent(
+        endpoint(request={"path": "/c", "body": {"m": "=req.messages"}, "headers": {name: "application/x+json"}})
+    )
 
     assert ["application/x+json"] == [str(value) for header, value in request.headers if header.lower() == name.lower()]
 
 
-@pytest.mark.xfail(strict=True, reason="exchange.py _scalar_text lets CR and LF through (LANGUAGE 3.4: refused at run time)")
+@pytest.mark.xfail(
+    strict=True, reason="exchange.py _scalar_text lets CR and LF through (LANGUAGE 3.4: refused at run time)"
+)
 def test_control_characters_in_a_header_are_refused(endpoint: Make) -> None:
     """A client's text cannot add a header."""
     plan = endpoint(request={"path": "/c", "body": {"m": "=req.messages"}, "headers": {"x-user": "=req.user"}})
@@ -122,24 +131,31 @@ def test_control_characters_in_a_header_are_refused(endpoint: Make) -> None:
 @pytest.mark.parametrize(
     ("encode", "body", "expected", "kind"),
     [
-        ("form", {"a": ["=req.user", 1], "b": "=req.seed", "c": "x y&"}, b"a=u&a=1&c=x+y%26", "application/x-www-form-urlencoded"),
+        (
+            "form",
+            {"a": ["=req.user", 1], "b": "=req.seed", "c": "x y&"},
+            b"a=u&a=1&c=x+y%26",
+            "application/x-www-form-urlencoded",
+        ),
         ("raw", "=req.user", b"u", None),
         ("json", "=req.user", b'"u"', "application/json"),
         ("json", "=req.seed", None, None),
     ],
 )
-def test_a_body_is_encoded_as_the_mapping_says(endpoint: Make, encode: str, body: Json, expected: Json, kind: Json) -> None:
+def test_a_body_is_encoded_as_the_mapping_says(
+    endpoint: Make, encode: str, body: Json, expected: Json, kind: Json
+) -> None:
     """json, form and raw; an absent body is no body."""
     request = sent(endpoint(request={"path": "/c", "body": body, "encode": encode}), user="u")
 
     assert (expected, kind) == (request.body, dict(request.headers).get("content-type"))
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="orjson refuses integers above 64 bits, nobody catches it: 500")
+@pytest.mark.xfail(
+    strict=True, raises=TypeError, reason="orjson refuses integers above 64 bits, nobody catches it: 500"
+)
 def test_a_big_integer_survives_with_the_servers_own_codec(endpoint: Make) -> None:
     """The JSON writer of the real server takes every integer that a client may send (P3)."""
-    from engine.server.run import json_codec as server_codec  # the codec is the server's
-
     exchange = chat_exchange(
         target(endpoint(request={"path": "/c", "body": {"s": "=req.seed"}})),
         {"model": "m", "messages": [USER], "seed": 2**64}, {"id": "m", "name": "m"}, CONTEXT, Losses(), server_codec(),
@@ -157,7 +173,11 @@ def test_a_big_integer_survives_with_the_servers_own_codec(endpoint: Make) -> No
         ({"bearer": "=secret.k"}, "headers", ("authorization", f"Bearer {KEY}")),
         ({"header": {"x-api-key": "=secret.k"}}, "headers", ("x-api-key", KEY)),
         ({"query": {"key": "=secret.k"}}, "query", ("key", KEY)),
-        ({"basic": {"user": "u", "password": "=secret.k"}}, "headers", ("authorization", "Basic dTpzay1zZWNyZXQtMDEyMzQ1Njc4OQ==")),
+        (
+            {"basic": {"user": "u", "password": "=secret.k"}},
+            "headers",
+            ("authorization", "Basic dTpzay1zZWNyZXQtMDEyMzQ1Njc4OQ=="),
+        ),
     ],
 )
 def test_secrets_stand_last_and_masked(endpoint: Make, auth: Json, where: str, value: tuple[str, str]) -> None:
@@ -259,7 +279,10 @@ def test_a_models_name_cannot_leave_its_place(endpoint: Make, model: str) -> Non
 def test_a_reply_that_is_no_answer(endpoint: Make, status: int, body: bytes, code: str) -> None:
     """Broken JSON, pages, empty answers and errors inside a 200 (trap 54) are upstream errors, 502."""
     errors = {
-        "inside": {"when": "=present(res.error)", "raise": {"type": "upstream", "code": "inside", "message": "=res.error"}},
+        "inside": {
+            "when": "=present(res.error)",
+            "raise": {"type": "upstream", "code": "inside", "message": "=res.error"},
+        },
         "any": {"status": ["4xx", "5xx"], "raise": {"message": "=raw"}},
     }
     exchange, _ = start(target(endpoint(errors=errors)))
@@ -309,14 +332,18 @@ def test_refusals_and_losses_of_the_mapping(endpoint: Make) -> None:
     """`refuse` stops a request before anything is sent; `losses` reports what the mapping gives up."""
     plan = endpoint(
         request={"path": "/c", "body": {"m": "=req.messages", "u": "=req.user"}},
-        refuse={"no-bob": {"when": "=req.user == 'bob'", "raise": {"message": "No Bob.", "param": "user", "status": 403}}},
+        refuse={
+            "no-bob": {"when": "=req.user == 'bob'", "raise": {"message": "No Bob.", "param": "user", "status": 403}}
+        },
         losses={"cut": {"when": "=length(not_null(req.user, '')) > `3`", "field": "user"}},
     )
     losses = Losses()
     request = {"model": "m", "messages": [USER], "user": "alice"}
     next(chat_exchange(target(plan), request, {"id": "m", "name": "m"}, CONTEXT, losses, json_codec()))
 
-    assert [{"field": "user", "action": "dropped", "stage": "request", "rule": "acme.chat.losses.cut"}] == losses.as_json()
+    assert [
+        {"field": "user", "action": "dropped", "stage": "request", "rule": "acme.chat.losses.cut"}
+    ] == losses.as_json()
     with pytest.raises(RequestError) as failure:
         sent(plan, user="bob")
     assert ("No Bob.", "user", 403) == (failure.value.info.message, failure.value.info.param, failure.value.info.status)
@@ -327,7 +354,11 @@ def test_a_loss_without_a_field_is_not_called_absent(endpoint: Make) -> None:
     """Where the computed field is null, no loss named `ABSENT` reaches the client."""
     plan = endpoint(losses={"odd": {"when": "=present(req.model)", "field": "=req.user"}})
     losses = Losses()
-    next(chat_exchange(target(plan), {"model": "m", "messages": [USER]}, {"id": "m", "name": "m"}, CONTEXT, losses, json_codec()))
+    next(
+        chat_exchange(
+            target(plan), {"model": "m", "messages": [USER]}, {"id": "m", "name": "m"}, CONTEXT, losses, json_codec()
+        )
+    )
 
     assert "ABSENT" not in losses.header()
 
@@ -335,7 +366,10 @@ def test_a_loss_without_a_field_is_not_called_absent(endpoint: Make) -> None:
 # -- models
 
 
-MODELS = {"request": {"path": "/models", "method": "GET"}, "list": {"$each": "=res.data", "as": "x", "do": {"id": "=x.id"}}}
+MODELS = {
+    "request": {"path": "/models", "method": "GET"},
+    "list": {"$each": "=res.data", "as": "x", "do": {"id": "=x.id"}},
+}
 
 
 def test_models_are_listed(endpoint: Make) -> None:

@@ -1,4 +1,6 @@
-"""Upstream failures: which rule applies, which status a client sees, and what of the upstream's text reaches it (R4)."""
+"""Upstream failures: which rule applies, which status a client sees, and what of the upstream's text it gets (R4)."""
+
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ def test_the_status_decides_where_the_rule_does_not(
     assert (kind, seen, code, retryable) == (found.type, found.status, found.code, found.retryable)
 
 
-@pytest.mark.parametrize(("status", "kind", "code"), [(401, "authentication", "invalid_api_key"), (403, "permission", None)])
+@pytest.mark.parametrize(
+    ("status", "kind", "code"), [(401, "authentication", "invalid_api_key"), (403, "permission", None)]
+)
 def test_a_refused_key_of_the_caller_is_the_callers_to_see(endpoint: Make, status: int, kind: str, code: str) -> None:
     """With the caller's own key 401 and 403 stay; with ours they are 502 upstream_auth and say nothing more."""
     mine, ours = info(endpoint(), status, {"error": "bad"}, caller_key=True), info(endpoint(), status, {"error": "bad"})
@@ -81,13 +85,15 @@ def test_a_refused_key_of_the_caller_is_the_callers_to_see(endpoint: Make, statu
 def test_the_first_rule_that_applies_decides(endpoint: Make) -> None:
     """Rules run in order, by status and condition, also on 200."""
     plan = endpoint(errors={
-        "quota": {"status": 429, "when": "=res.code == 'money'", "raise": {"type": "rate_limit", "code": "insufficient_quota"}},
+        "quota": {"status": 429, "when": "=res.code == 'money'", "raise": {"type": "rate_limit", "code": "insufficient_quota"}},  # noqa: E501
         "inside": {"when": "=present(res.error)", "raise": {"message": "=res.error"}},
         "any": {"status": ["4xx", "5xx"], "raise": {"code": "last"}},
     })  # fmt: skip
 
     assert "insufficient_quota" == info(plan, 429, {"code": "money"}).code
-    assert ("upstream", 502, "boom") == tuple(getattr(info(plan, 200, {"error": "boom"}), k) for k in ("type", "status", "message"))
+    assert ("upstream", 502, "boom") == tuple(
+        getattr(info(plan, 200, {"error": "boom"}), k) for k in ("type", "status", "message")
+    )
     assert "last" == info(plan, 429, {}).code
     assert {"text": "ok"} == read(plan, 200, {"text": "ok"})
     assert {"text": "ok"} == read(plan, 201, {"text": "ok"})
@@ -110,7 +116,19 @@ def test_a_status_that_no_rule_takes_is_still_a_failure(endpoint: Make, status: 
 
 @pytest.mark.parametrize(
     "message",
-    ["<!DOCTYPE html><p>x", "<html><body>oops", "  <HTML>", "text then <head>", 5, None, ["a"], {"a": 1}, "", "\x00\x1b", " \n "],
+    [
+        "<!DOCTYPE html><p>x",
+        "<html><body>oops",
+        "  <HTML>",
+        "text then <head>",
+        5,
+        None,
+        ["a"],
+        {"a": 1},
+        "",
+        "\x00\x1b",
+        " \n ",
+    ],
 )
 def test_what_is_no_message_becomes_a_general_one(endpoint: Make, message: Json) -> None:
     """Pages of markup, non-text and blanks are replaced by words of ours."""
@@ -130,7 +148,9 @@ def test_clean_message_leaves_good_text_alone() -> None:
     assert "Größe <5 & 7> ok" == clean_message("Größe <5 & 7> ok", [])
 
 
-@pytest.mark.xfail(strict=True, reason="failures.py clean_message: a parsed secret is a dict of Secrets and is passed over")
+@pytest.mark.xfail(
+    strict=True, reason="failures.py clean_message: a parsed secret is a dict of Secrets and is passed over"
+)
 def test_the_parts_of_a_parsed_secret_are_scrubbed(endpoint: Make) -> None:
     """A secret with `parse: json` is scrubbed from messages part by part (R3, R4)."""
     found = info(endpoint(), 400, {"error": f"bad key {KEY}"}, secrets={"k": {"id": Secret("me"), "key": Secret(KEY)}})
@@ -138,7 +158,9 @@ def test_the_parts_of_a_parsed_secret_are_scrubbed(endpoint: Make) -> None:
     assert KEY not in found.message
 
 
-@pytest.mark.xfail(strict=True, reason="failures.py _failure: only `message` is cleaned; code, param and details are not")
+@pytest.mark.xfail(
+    strict=True, reason="failures.py _failure: only `message` is cleaned; code, param and details are not"
+)
 @pytest.mark.parametrize("field", ["code", "param", "details"])
 def test_every_string_that_a_rule_picks_is_scrubbed(endpoint: Make, field: str) -> None:
     """A rule may pick a code or details from the upstream's body: no secret, no kilobytes (R4)."""
@@ -156,13 +178,21 @@ def test_a_raise_in_the_response_is_cleaned_too(endpoint: Make, text: str) -> No
 
     message = info(plan, 200, {"problem": text}).message
 
-    assert (False, False, False) == (KEY in message, "<html>" in message or "\x1b" in message, len(message) > MESSAGE_CHARS)
+    assert (False, False, False) == (
+        KEY in message,
+        "<html>" in message or "\x1b" in message,
+        len(message) > MESSAGE_CHARS,
+    )
 
 
-@pytest.mark.xfail(strict=True, reason="fail.py fail: authentication from `response` stays 401, as if the caller's key were bad")
+@pytest.mark.xfail(
+    strict=True, reason="fail.py fail: authentication from `response` stays 401, as if the caller's key were bad"
+)
 def test_a_raise_in_the_response_is_settled_too(endpoint: Make) -> None:
     """The gateway's own key refused inside a 200 is 502 upstream_auth, wherever the mapping says it (DECISIONS 1)."""
-    plan = endpoint(response={"text": {"$first": ["=res.text", {"$raise": {"type": "authentication", "message": "no"}}]}})
+    plan = endpoint(
+        response={"text": {"$first": ["=res.text", {"$raise": {"type": "authentication", "message": "no"}}]}}
+    )
 
     assert 502 == info(plan, 200, {}).status
 
@@ -178,10 +208,14 @@ def test_a_raise_in_the_response_is_settled_too(endpoint: Make) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["odd", 7, True, [1], {"a": 1}, None])
-def test_odd_data_in_a_rule_is_an_engine_error(endpoint: Make, request: Any, raised: dict[str, Json], kind: Json) -> None:
+def test_odd_data_in_a_rule_is_an_engine_error(
+    endpoint: Make, request: Any, raised: dict[str, Json], kind: Json
+) -> None:
     """Whatever the upstream puts where a rule looks, an engine error with an HTTP status comes out."""
     if "type" in raised and isinstance(kind, list | dict):
-        request.applymarker(pytest.mark.xfail(strict=True, raises=TypeError, reason="failures.py: an unhashable `type`"))
+        request.applymarker(
+            pytest.mark.xfail(strict=True, raises=TypeError, reason="failures.py: an unhashable `type`")
+        )
     if "status" in raised and kind in (7, True) and not isinstance(kind, list):
         request.applymarker(pytest.mark.xfail(strict=True, reason="failures.py: any integer passes as HTTP status"))
     plan = endpoint(errors=errors(**raised))
@@ -219,7 +253,7 @@ def test_a_wait_without_end_is_no_crash(endpoint: Make, text: bytes) -> None:
         ({"retry-after": "inf"}, None),
         ({"retry-after": ""}, None),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 -0000", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
-        pytest.param({"retry-after": "Wed, 21 Oct 2015 07:28:00 +99999999999999", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, None,
+        pytest.param({"retry-after": "Wed, 21 Oct 2015 07:28:00 +99999999999999", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, None,  # noqa: E501
                      marks=pytest.mark.xfail(strict=True, raises=OverflowError, reason="exchange.py retry_after_s")),
     ],
 )  # fmt: skip
@@ -228,8 +262,12 @@ def test_retry_after_in_all_its_forms(headers: dict[str, str], expected: int | N
     assert expected == retry_after_s(headers)
 
 
-@pytest.mark.parametrize(("status", "wait", "expected"), [(429, "7", 7), (503, "99999", 3600), (429, None, None), (400, "7", None)])
-def test_the_wait_reaches_a_client_that_may_retry(endpoint: Make, status: int, wait: str | None, expected: int | None) -> None:
+@pytest.mark.parametrize(
+    ("status", "wait", "expected"), [(429, "7", 7), (503, "99999", 3600), (429, None, None), (400, "7", None)]
+)
+def test_the_wait_reaches_a_client_that_may_retry(
+    endpoint: Make, status: int, wait: str | None, expected: int | None
+) -> None:
     """429 and 503 keep `Retry-After`, at most an hour (trap 101); where a retry cannot help there is none."""
     headers = {} if wait is None else {"retry-after": wait}
 

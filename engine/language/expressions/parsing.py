@@ -176,7 +176,9 @@ def _from_package(text: str, error: ParseError) -> ExpressionProblem:
         message = error.message[:1].lower() + error.message[1:]
         return _problem(text, message, error.lexer_position, len(str(error.lexer_value or " ")), _equality(error))
     if isinstance(error, IncompleteExpressionError) or not error.token_value:
-        return _problem(text, "the expression ends too early", len(text), 1, _number(text) or _unclosed(text))
+        return _problem(
+            text, "the expression ends too early", len(text), 1, _number(text) or _quote(text) or _unclosed(text)
+        )
     spelling = str(error.token_value)
     return _problem(text, f"unexpected {spelling!r}", error.lex_position or 0, len(spelling), _number(text))
 
@@ -185,6 +187,10 @@ def _number(text: str) -> tuple[str, ...]:
     """Advice for a bare number after a comparison, the commonest slip of all."""
     found = _BARE_NUMBER.search(text)
     return (f"numbers are written in backticks: `{found[1]}`",) if found else ()
+
+
+def _quote(text: str) -> tuple[str, ...]:
+    return ("a quote inside '…' is written \\'",) if "'''" in text else ()
 
 
 def _unclosed(text: str) -> tuple[str, ...]:
