@@ -99,6 +99,19 @@ class StreamingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsConfig:
+    """How an upstream's tools differ from the mapping's: off, or other formats and another place.
+
+    `format` names the formats in order of preference, `plans` are they once the config is bound to a catalog.
+    """
+
+    off: bool = False
+    format: tuple[str, ...] = ()
+    place: str | None = None
+    plans: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamConfig:
     """An endpoint made concrete: which mapping, with which origin, options, secrets and model names.
 
@@ -115,6 +128,7 @@ class UpstreamConfig:
     models: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
     streaming: str | None = None
+    tools: ToolsConfig | None = None
     heartbeat: HeartbeatConfig = field(default_factory=HeartbeatConfig)
 
 

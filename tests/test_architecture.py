@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.language.catalog import load_catalog
-
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = ROOT / "engine"
 MAPPINGS = ROOT / "mappings"
@@ -51,7 +49,12 @@ GENERIC = {
     # words of the trade that happen to be parts of ids, and say nothing of who offers the API
     "chat", "prompt", "base", "models", "messages", "completions", "endpoints", "dialects", "toolformats", "mock",
     "xml", "json", "tags", "v0", "v1", "v2",
+    # an English word that is also the name of a provider
+    "together",
 }  # fmt: skip
+
+EXEMPT = {"engine/language/kinds/auth.py: xai"}
+"""Known and reasoned: the published prefix of a key, by which E172 finds keys in files."""
 
 
 def name_of(path: Path) -> str:
@@ -172,7 +175,8 @@ def test_imports_stand_at_the_top_but_in_the_cli() -> None:
 
 def forbidden_names() -> set[str]:
     """Ids, parts of ids, and names of folders of the shipped mappings, without the generic words."""
-    ids = {identifier for _, identifier in load_catalog().resolved}
+    texts = [path.read_text(encoding="utf-8") for path in MAPPINGS.rglob("*.yaml")]
+    ids = {found for text in texts for found in re.findall(r"(?m)^id: *(\S+)", text)}
     parts = {part for identifier in ids for part in re.split(r"[.-]", identifier)}
     folders = {path.name for path in MAPPINGS.rglob("*") if path.is_dir()}
     return {name for name in ids | parts | folders if name not in GENERIC}
@@ -214,7 +218,7 @@ def test_no_provider_dialect_or_toolformat_is_named_in_the_engine() -> None:
         if (match := pattern.search(word))
     }
 
-    assert set() == found
+    assert set() == found - EXEMPT
 
 
 # -- manners

@@ -185,3 +185,24 @@ def test_every_gateway_key_is_in_the_reference() -> None:
     text = (DOCS / "reference" / "gateway.md").read_text(encoding="utf-8")
     missing = [key for key in keys if f"`{key}`" not in text]
     assert missing == []
+
+
+def test_every_error_code_that_is_shown_exists() -> None:
+    """The codes that the page on running promises to clients are those of the engine and its mappings."""
+    text = (DOCS / "running.md").read_text(encoding="utf-8")
+    table = text.split("## What a client sees when something fails")[1]
+    rows = [line.split("|")[3] for line in table.splitlines() if line.startswith("| ") and line.count("|") == 4]
+    codes = re.findall(r"`(\w+)`", " ".join(rows))
+    sources = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "mappings").rglob("*.yaml")]
+    known = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    assert len(codes) > 20
+    assert [code for code in codes if not re.search(rf"\b{code}\b", known)] == []
+
+
+def test_the_change_log_names_what_is_stable() -> None:
+    """Headers and exit codes that the change log promises are those that the other pages explain."""
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    running = (DOCS / "running.md").read_text(encoding="utf-8")
+    headers = set(re.findall(r"`(x-[a-z-]+)`", changes))
+    assert len(headers) == 6
+    assert headers <= set(re.findall(r"`(x-[a-z-]+)`", running))

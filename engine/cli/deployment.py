@@ -64,7 +64,9 @@ def deploy(
     config = load_config(config_file, environment=os.environ, flags=given)
     catalog = load_catalog(config.mappings or own_folders())
     if not mock:
-        yield Deployment(bind_config(config, catalog.endpoints, environment=os.environ), catalog)
+        yield Deployment(
+            bind_config(config, catalog.endpoints, environment=os.environ, toolformats=catalog.toolformats), catalog
+        )
         return
     server = MockServer()
     server.start(catalog.mocks.values())
@@ -80,7 +82,9 @@ def _bind_to_mocks(config: GatewayConfig, catalog: Catalog, server: MockServer) 
     for name, upstream in config.upstreams.items():
         alone = replace(config, upstreams={name: upstream})
         url = _mock_of(catalog, server, upstream.endpoint)
-        made = bind_config(alone, catalog.endpoints, environment=os.environ, mock_url=url).upstreams[name]
+        made = bind_config(
+            alone, catalog.endpoints, environment=os.environ, mock_url=url, toolformats=catalog.toolformats
+        ).upstreams[name]
         # A mock's routes lie below the endpoint's base URL, whatever path that has.
         bound[name] = replace(made, url=url)
     return replace(config, upstreams=bound)

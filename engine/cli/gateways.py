@@ -37,7 +37,7 @@ def check_gateway(document: Document, catalog: Catalog) -> None:
         config = load_config(Path(document.file), environment=_AnySecret())
         folders = config.mappings or own_folders()
         used = read_catalog(folders) if folders else catalog
-        bind_config(config, used.endpoints, environment=_AnySecret())
+        bind_config(config, used.endpoints, environment=_AnySecret(), toolformats=used.toolformats)
     except MappingError as error:
         problems.items.extend(error.diagnostics)
     catalog.problems.extend(problems)

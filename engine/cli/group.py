@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -94,14 +96,20 @@ def _show_version(ctx: click.Context) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; click's own messages are printed here."""
+    """Run the command line and return its exit code; click's own messages are printed here.
+
+    Not through `root.main`, which answers a reader that went away (`engine list | head`) with exit code 1 by itself.
+    """
+    if "_ENGINE_COMPLETE" in os.environ:
+        root.main(prog_name="engine")
     try:
-        result = root.main(
-            args=list(arguments) if arguments is not None else None, prog_name="engine", standalone_mode=False
-        )
+        with root.make_context("engine", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            result = root.invoke(context)
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
     return result if isinstance(result, int) else 0

@@ -108,7 +108,7 @@ def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
         done.canonical = operation.request({"in": client, "http": http.as_json(), "opt": _defaults(done.dialect)})
     model: JsonObject = {"id": done.request["model"], "name": done.request["model"], "meta": None}
     prepared = prepare(done.target.plan, done.request, model["id"], done.losses)
-    done.scope = request_scope(done.target, prepared, model, Context(FIXED_ID, FIXED_NOW))
+    done.scope = request_scope(done.target, prepared, model, _context(done))
     capture = Capture()
     done.sent = build_chat_request(done.target, done.scope, done.losses, capture.codec)
     done.sent_body = capture.value
@@ -116,7 +116,7 @@ def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
 
 def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes) -> None:
     assert done.request is not None
-    plan, context, capture = done.target.plan, Context(FIXED_ID, FIXED_NOW), Capture()
+    plan, context, capture = done.target.plan, _context(done), Capture()
     upstream = UpstreamReply(status, _JSON_HEADERS, body)
     done.emitted = read_reply(done.target, plan.response, done.scope, upstream, capture.codec)
     out = build_reply(
@@ -130,6 +130,10 @@ def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes
     scope = {"req": done.request, "out": out, "ctx": context.as_json(), "opt": _defaults(done.dialect)}
     done.answer = write_reply(done.dialect, operation, scope, capture.codec)
     done.answer_body = capture.value
+
+
+def _context(done: Translation) -> Context:
+    return Context(FIXED_ID, FIXED_NOW, bool((done.request or {}).get("stream")))
 
 
 def _defaults(dialect: DialectPlan) -> JsonObject:

@@ -31,6 +31,9 @@ def make_target(
         secrets={name: _secret(source, caller) for name, source in upstream.secrets.items()},
         caller_key=uses_caller_key(upstream),
         known_models=known_models,
+        toolformats=upstream.tools.plans if upstream.tools is not None else (),
+        tool_place=upstream.tools.place if upstream.tools is not None else None,
+        tools_off=upstream.tools is not None and upstream.tools.off,
     )
 
 

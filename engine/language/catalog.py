@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from engine.errors import MappingError
 from engine.language import operators
@@ -20,6 +21,7 @@ from engine.language.inherit import Resolved, Resolver
 from engine.language.kinds.auth import check_for_keys
 from engine.language.kinds.dialect import check_dialect, compile_dialect
 from engine.language.kinds.endpoint import check_endpoint, compile_endpoint
+from engine.language.kinds.linking import link_toolformats
 from engine.language.kinds.mock import check_mock, compile_mock
 from engine.language.kinds.toolformat import check_toolformat, compile_toolformat
 from engine.language.reader import ScalarNode
@@ -27,10 +29,10 @@ from engine.language.shipped import MAPPINGS, TEMPLATES
 from engine.translate.mock_plan import MockPlan
 from engine.translate.plan import DialectPlan, EndpointPlan
 from engine.translate.tools.plan import ToolformatPlan
+from engine.types import Json
 
 __all__ = ["Catalog", "load_catalog", "read_catalog"]
 
-Plan = TypeVar("Plan")
 _REGISTERED: Final = operators.__all__
 _MAX_TEMPLATE_BYTES: Final = 1 << 20
 
@@ -94,41 +96,62 @@ def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catal
         check_for_keys(document.root, problems)
     resolver = Resolver(chosen, overlays, problems)
     resolved = {key: found for key, each in chosen.items() if (found := resolver.resolve(each)) is not None}
-    endpoints: dict[str, EndpointPlan] = {}
-    dialects: dict[str, DialectPlan] = {}
-    mocks: dict[str, MockPlan] = {}
-    toolformats: dict[str, ToolformatPlan] = {}
+    plans = _compile_all(resolved, tuple(places), problems, sources)
+    endpoints: dict[str, EndpointPlan] = {
+        name: link_toolformats(plan, resolved[("endpoint", name)], plans["toolformat"], problems)
+        for name, plan in plans["endpoint"].items()
+    }
+    return Catalog(
+        folders=tuple(places),
+        resolved=resolved,
+        endpoints=endpoints,
+        dialects=plans["dialect"],
+        problems=problems,
+        sources=sources,
+        digest=_digest([*endpoints.values(), *plans["dialect"].values(), *plans["toolformat"].values()]),
+        documents=tuple(documents),
+        mocks=plans["mock"],
+        toolformats=plans["toolformat"],
+    )
+
+
+_CHECKS: Final[Mapping[str, Callable[[Resolved, Problems], bool]]] = {
+    "endpoint": check_endpoint,
+    "dialect": check_dialect,
+    "mock": check_mock,
+    "toolformat": check_toolformat,
+}
+
+
+def _compile_all(
+    resolved: Mapping[tuple[str, str], Resolved], places: tuple[Path, ...], problems: Problems, sources: Sources
+) -> dict[str, dict[str, Json]]:
+    """The plan of every mapping that is served, by kind and id; one with an error has none."""
     served = [key[1] for key, each in resolved.items() if key[0] == "endpoint" and not each.document.flag("abstract")]
+    compilers: Mapping[str, Callable[..., object]] = {
+        "endpoint": compile_endpoint,
+        "dialect": compile_dialect,
+        "mock": partial(compile_mock, endpoints=served),
+        "toolformat": compile_toolformat,
+    }
+    plans: dict[str, dict[str, Json]] = {kind: {} for kind in compilers}
     for (kind, identifier), each in resolved.items():
-        if each.document.flag("abstract"):
+        if kind not in compilers or each.document.flag("abstract"):
             continue
         # Problems of its own: an error in a shared parent counts for each child, though it is shown once.
         mine = Problems()
-        load_template = template_loader(tuple(places), mine, sources)
-        if kind == "endpoint" and check_endpoint(each, mine):
-            _keep(endpoints, identifier, compile_endpoint(each, mine, load_template))
-        elif kind == "dialect" and check_dialect(each, mine):
-            _keep(dialects, identifier, compile_dialect(each, mine, load_template))
-        elif kind == "mock" and check_mock(each, mine):
-            _keep(mocks, identifier, compile_mock(each, mine, load_template, served))
-        elif kind == "toolformat" and check_toolformat(each, mine):
-            _keep(toolformats, identifier, compile_toolformat(each, mine, load_template))
+        if _CHECKS[kind](each, mine):
+            plan = compilers[kind](each, mine, template_loader(places, mine, sources))
+            if plan is not None:
+                plans[kind][identifier] = plan
         problems.extend(mine)
-    digest = _digest([*endpoints.values(), *dialects.values(), *toolformats.values()])
-    return Catalog(
-        tuple(places), resolved, endpoints, dialects, problems, sources, digest, tuple(documents), mocks, toolformats
-    )  # fmt: skip
+    return plans
 
 
 def _digest(plans: Sequence[EndpointPlan | DialectPlan | ToolformatPlan]) -> str:
     """The hash of a catalog's content: 12 hexadecimal digits."""
     digests = [f"{plan.id}={plan.digest}" for plan in plans]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:12]
-
-
-def _keep(plans: dict[str, Plan], identifier: str, plan: Plan | None) -> None:
-    if plan is not None:
-        plans[identifier] = plan
 
 
 def _check_overlays(overlays: list[Document], chosen: Mapping[tuple[str, str], Document], problems: Problems) -> None:

@@ -21,6 +21,7 @@ from engine.language.reader import read_file
 from engine.language.scalars import resolve_plain
 from engine.secrets import SecretError, read_secret
 from engine.translate.plan import EndpointPlan, OptionSpec, SecretSpec
+from engine.translate.tools.plan import ToolformatPlan
 from engine.types import Json, JsonObject, Secret
 
 MOCK_SECRET: Final = "mock-secret"
@@ -43,6 +44,7 @@ def bind_config(
     *,
     environment: Mapping[str, str],
     mock_url: str | None = None,
+    toolformats: Mapping[str, ToolformatPlan] | None = None,
 ) -> GatewayConfig:
     """The config with every upstream complete: base URL, hosts, options, secrets with their values.
 
@@ -61,9 +63,24 @@ def bind_config(
         else:
             binder = _Binder(config, upstream, plan, environment, problems)
             bound[name] = binder.bind_to_mock(mock_url) if mock_url else binder.bind()
+    bound = {name: _with_formats(config, each, toolformats or {}, problems) for name, each in bound.items()}
     if problems.has_errors():
         raise_problems(problems, sources)
     return replace(config, upstreams=bound)
+
+
+def _with_formats(
+    config: GatewayConfig, upstream: UpstreamConfig, formats: Mapping[str, ToolformatPlan], problems: Problems
+) -> UpstreamConfig:
+    """The upstream with the toolformats that it names instead of the mapping's."""
+    if upstream.tools is None:
+        return upstream
+    for name in upstream.tools.format:
+        if name not in formats:
+            place = _Place(config, f"upstreams.{upstream.name}.tools.format", problems)
+            place.report(f"there is no toolformat {name!r}", help=did_you_mean(name, formats))
+    plans = tuple(formats[name] for name in upstream.tools.format if name in formats)
+    return replace(upstream, tools=replace(upstream.tools, plans=plans))
 
 
 class _Place:

@@ -26,6 +26,7 @@ from engine.config import (
     SecretSource,
     StreamingConfig,
     TimeoutsConfig,
+    ToolsConfig,
     UpstreamConfig,
 )
 from engine.language.canonical import CANONICAL_REQUEST
@@ -237,8 +238,18 @@ def _upstream(name: str, values: JsonObject, folder: Path) -> UpstreamConfig:
         models=values["models"],
         ca_file=None if ca_file is None else str(folder / ca_file),
         streaming=values.get("streaming"),
+        tools=_tools(values.get("tools")),
         heartbeat=HeartbeatConfig(**values["heartbeat"]),
     )
+
+
+def _tools(value: Json) -> ToolsConfig | None:
+    if value is None:
+        return None
+    if value == "off":
+        return ToolsConfig(off=True)
+    named = value.get("format") or ()
+    return ToolsConfig(format=(named,) if isinstance(named, str) else tuple(named), place=value.get("place"))
 
 
 def compile_patterns(patterns: Sequence[str]) -> Callable[[str], bool]:

@@ -23,7 +23,8 @@ from engine.config import (
     StreamingConfig,
     TimeoutsConfig,
 )
-from engine.language.shapes import Anything, Bool, Condition, Field, ListOf, MapOf, Number, Object, Text
+from engine.language.shapes import Anything, Bool, Condition, Field, ListOf, MapOf, Number, Object, OneOf, Text
+from engine.translate.tools.plan import PLACES
 
 _LISTEN, _LIMITS, _TIMEOUTS = ListenConfig(), LimitsConfig(), TimeoutsConfig()
 _BEAT, _STREAMING = HeartbeatConfig(), StreamingConfig()
@@ -77,6 +78,24 @@ UPSTREAM: Final = Object(
         "streaming": Field(
             Text(choices=STREAMING_MODES),
             "Whether to ask it for streams, instead of what the mapping says; `probe` asks and remembers.",
+        ),
+        "tools": Field(
+            OneOf(
+                (
+                    Text(choices=("off",)),
+                    Object(
+                        {
+                            "format": Field(
+                                OneOf((Text(), ListOf(Text(), 1))), "A toolformat, or a list in order of preference."
+                            ),
+                            "place": Field(Text(choices=PLACES), "Where the definitions stand."),
+                        },
+                        label="tools",
+                    ),
+                )
+            ),
+            "`off` refuses tools; else another toolformat or place than the mapping's, where tools go into the prompt.",
+            example={"format": "my_format"},
         ),
         "heartbeat": Field(
             Object(

@@ -14,7 +14,7 @@ from engine.translate.exchange import build_chat_request, read_reply, request_sc
 from engine.translate.lifecycle import Lifecycle
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec
-from engine.translate.prepare import prepare
+from engine.translate.prepare import prepare, unsupported
 from engine.translate.reply import build_reply, reply_id
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream
 from engine.translate.tools.answer import ToolFilter, read_calls
@@ -62,6 +62,8 @@ class Chat:
     def _with_tools(self, request: JsonObject, model_id: str) -> JsonObject:
         """Tools written into the prompt, where the endpoint has none and a format says how."""
         plan = self.target.plan
+        if self.target.tools_off and request.get("tools"):
+            raise unsupported(f"Tools are switched off for the upstream {self.target.name}.", "tools")
         formats = self.target.toolformats or (plan.toolformats.find(model_id) if plan.toolformats is not None else None)
         if not formats or plan.capabilities.tools.find(model_id) != "prompt" or not needs_offer(request):
             return request

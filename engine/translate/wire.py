@@ -44,6 +44,7 @@ class Target:
     known_models: tuple[str, ...] | None = None
     toolformats: tuple[ToolformatPlan, ...] = ()
     tool_place: str | None = None
+    tools_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

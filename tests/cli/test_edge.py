@@ -76,14 +76,13 @@ def test_an_internal_error_is_one_message(cli: Cli, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_broken_pipe_is_quiet() -> None:
-    """`engine list --json | head -1` prints one line and no complaint."""
+    """`engine schema endpoint | true` makes no complaint."""
     process = subprocess.Popen(
         _engine("schema", "endpoint"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    process.stdout.read(1)
-    process.stdout.close()
+    process.stdout.close()  # long before the process has started, so its first write fails
     error = process.stderr.read()
     process.stderr.close()
     process.wait(timeout=20)

@@ -22,10 +22,17 @@ class Servers:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._running: dict[str, Running] = {}
+        self._failed: dict[str, str] = {}
 
     def __getitem__(self, endpoint: str) -> Running:
+        if endpoint in self._failed:
+            pytest.fail(self._failed[endpoint])
         if endpoint not in self._running:
-            self._running[endpoint] = self._stack.enter_context(serving("--mock", "--endpoint", endpoint))
+            try:
+                self._running[endpoint] = self._stack.enter_context(serving("--mock", "--endpoint", endpoint))
+            except AssertionError as problem:
+                self._failed[endpoint] = f"no server for {endpoint}: {problem}"
+                raise
         return self._running[endpoint]
 
 
