@@ -195,7 +195,7 @@ def test_every_error_code_that_is_shown_exists() -> None:
     codes = re.findall(r"`(\w+)`", " ".join(rows))
     sources = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "mappings").rglob("*.yaml")]
     known = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    assert len(codes) > 20
+    assert len(codes) >= 20
     assert [code for code in codes if not re.search(rf"\b{code}\b", known)] == []
 
 

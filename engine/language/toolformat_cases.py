@@ -9,6 +9,7 @@ data, or as the text they are where the case writes a string.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +57,7 @@ def run_toolformat_case(
 
 
 def _check_keys(case: Case, problems: Problems) -> bool:
-    wrong = [("given", key, GIVEN) for key in case.given if key not in GIVEN]
+    wrong: list[tuple[str, str, tuple[str, ...]]] = [("given", key, GIVEN) for key in case.given if key not in GIVEN]
     wrong += [("expect", key, EXPECT) for key in case.expect if key not in EXPECT]
     for part, key, known in wrong:
         problems.add(
@@ -155,7 +156,7 @@ def cuts_of(text: str) -> Iterable[tuple[str, list[str]]]:
         chance = random.Random(seed)
         places = sorted(chance.sample(range(len(text) + 1), min(len(text), chance.randint(1, 8))))
         edges = [0, *places, len(text)]
-        yield f"cut at {places}", [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+        yield f"cut at {places}", [text[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def read_pieces(

@@ -7,6 +7,7 @@ Raises   nothing for a port that is taken: one line on standard error and exit s
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -25,13 +26,22 @@ from engine.server.banner import banner
 from engine.server.protocol import make_protocol
 from engine.server.supervisor import Supervisor
 from engine.translate.plan import Codec
+from engine.types import Json
 
 BACKLOG = 2048
 
 
 def json_codec() -> Codec:
     """The engine's JSON for everything but client bodies: orjson, compact, keys in their order."""
-    return Codec(loads=orjson.loads, dumps=orjson.dumps)
+    return Codec(loads=orjson.loads, dumps=_dumps)
+
+
+def _dumps(value: Json) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # orjson refuses integers above 64 bits; a client may send them, and they must arrive as they are (P3).
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class EngineServer(uvicorn.Server):

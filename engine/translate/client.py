@@ -52,7 +52,10 @@ def _with_unread(request: JsonObject, body: JsonObject, operation: OperationPlan
     if "*" in operation.reads or body.keys() <= operation.reads:
         return request
     unread = {key: value for key, value in body.items() if key not in operation.reads and value is not None}
-    return {**request, "extra": {**unread, **(request.get("extra") or {})}} if unread else request
+    own = request.get("extra") or {}
+    if not unread or not isinstance(own, dict):
+        return request
+    return {**request, "extra": {**unread, **own}}
 
 
 def write_reply(dialect: DialectPlan, operation: OperationPlan, scope: Scope, codec: Codec) -> ClientReply:
@@ -75,6 +78,16 @@ def _header_texts(extra: Json) -> dict[str, str]:
     return {name.lower(): str(value) for name, value in extra.items() if value is not None}
 
 
+def _own_error(dialect: DialectPlan, info: ErrorInfo, scope: Scope) -> tuple[int, JsonObject, Json]:
+    """The dialect's shape of an error; a shape that fails on this one gives way to a plain object."""
+    plain: JsonObject = {"error": {"message": info.message, "type": info.type, "param": info.param, "code": info.code}}
+    try:
+        status, extra, body = dialect.errors(scope)
+    except (EngineError, TypeError, ValueError):
+        return info.status, {}, plain
+    return status, extra, body if isinstance(body, dict | list | str) else plain
+
+
 def write_error(dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None, codec: Codec) -> ClientReply:
     """Write an error in the dialect's own shape, with `retry-after` and `x-should-retry` where they say something."""
     scope: Scope = {"err": info.as_json(), "req": request}
@@ -83,7 +96,7 @@ def write_error(dialect: DialectPlan | None, info: ErrorInfo, request: JsonObjec
         status, extra = info.status, no_headers
         body: Json = {"error": {"message": info.message, "type": info.type, "param": info.param, "code": info.code}}
     else:
-        status, extra, body = dialect.errors(scope)
+        status, extra, body = _own_error(dialect, info, scope)
     headers = {**_JSON_HEADERS, **_header_texts(extra), **info.headers}
     if info.retry_after_s is not None:
         headers["retry-after"] = str(info.retry_after_s)

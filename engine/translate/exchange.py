@@ -12,13 +12,14 @@ from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
-from engine.translate.failures import check_reply
+from engine.translate.failures import check_reply, settled
 from engine.translate.losses import Losses
 from engine.translate.plan import CallPlan, Codec
 from engine.translate.wire import Context, Target, UpstreamReply, UpstreamRequest
 from engine.types import ABSENT, Build, Headers, Json, JsonObject, Scope
 
 _JSON_TYPE: Final = ("content-type", "application/json")
+_ACCEPT: Final = ("accept", "application/json")
 _FORM_TYPE: Final = ("content-type", "application/x-www-form-urlencoded")
 
 
@@ -52,7 +53,12 @@ def build_chat_request(target: Target, scope: Scope, losses: Losses, codec: Code
             run(refuse_rule.build, scope, target, "request")
     for loss_rule in target.plan.losses:
         if run(loss_rule.when, scope, target, "request"):
-            losses.add(str(loss_rule.build(scope)), "dropped", rule=f"{target.plan.id}.losses.{loss_rule.name}")
+            field = run(loss_rule.build, scope, target, "request")
+            losses.add(
+                field if isinstance(field, str) else loss_rule.name,
+                "dropped",
+                rule=f"{target.plan.id}.losses.{loss_rule.name}",
+            )
     return build_call(target, target.plan.call, scope, codec)
 
 
@@ -62,11 +68,11 @@ def build_call(target: Target, call: CallPlan, scope: Scope, codec: Codec) -> Up
     path = run(call.path, scope, target, "request")
     url = base.rstrip("/") + path
     query = _pairs(run(call.query, scope, target, "request") if call.query else None)
-    headers = [(name, _scalar_text(value)) for name, value in _items(call.headers, scope, target)]
+    own = [(name, _header_text(value)) for name, value in _items(call.headers, scope, target)]
     body, content_type = _encode(call, scope, target, codec)
-    if content_type is not None:
-        headers.insert(0, content_type)
-    headers.append(("accept", "application/json"))
+    named = {name.lower() for name, _ in own}
+    first = [content_type] if content_type is not None and "content-type" not in named else []
+    headers = [*first, *own, *([] if "accept" in named else [_ACCEPT])]
     secret_headers: list[tuple[str, Json]] = []
     if target.plan.auth is not None:
         credentials = target.plan.auth({**scope, "secret": target.secrets})
@@ -87,7 +93,9 @@ def run(build: Build, scope: Scope, target: Target, side: str) -> Json:
     """Run a compiled tree; what it raises becomes an error that names the mapping, not the data (F42, F43)."""
     try:
         return build(scope)
-    except (RequestError, UpstreamError, TranslationError):
+    except UpstreamError as failure:
+        raise settled(target, failure) from failure
+    except (RequestError, TranslationError):
         raise
     except EngineError as error:
         if side == "request":
@@ -122,7 +130,7 @@ def _encode(call: CallPlan, scope: Scope, target: Target, codec: Codec) -> tuple
     if call.encode == "form":
         return urlencode(_pairs(body)).encode(), _FORM_TYPE
     if call.encode == "raw":
-        return str(body).encode(), None
+        return _scalar_text(body).encode(), None
     return codec.dumps(body), _JSON_TYPE
 
 
@@ -134,6 +142,17 @@ def _pairs(value: Json) -> list[tuple[str, Json]]:
     for key, item in value.items():
         pairs += [(key, _scalar_text(one)) for one in (item if isinstance(item, list) else [item])]
     return pairs
+
+
+def _header_text(value: Json) -> str:
+    """A header value. Control characters would let a client's text add headers (LANGUAGE 3.4)."""
+    text = _scalar_text(value)
+    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+        raise RequestError(
+            ErrorInfo("invalid_request", "A value of the request cannot stand in an HTTP header.", retryable=False),
+            detail="a control character in a header value",
+        )
+    return text
 
 
 def _scalar_text(value: Json) -> str:
@@ -204,7 +223,7 @@ def retry_after_s(headers: Headers) -> int | None:
     try:
         until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
         return max(1, round((until - now).total_seconds()))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -8,7 +8,7 @@ capped, stripped of control characters and scrubbed of secrets (rule R4).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.errors import ERROR_TYPES, TYPE_OF_STATUS, ErrorInfo, TranslationError, UpstreamError
@@ -17,6 +17,8 @@ from engine.translate.wire import Target
 from engine.types import ABSENT, Json, JsonObject, Scope, Secret
 
 MESSAGE_CHARS: Final = 500
+_DETAILS_ITEMS: Final = 20
+_SHORTEST_SECRET: Final = 4
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _MARKUP: Final = re.compile(r"(?i)<\s*(?:!doctype|html|head|body|center|title)\b")
 _GENERAL: Final = {
@@ -58,27 +60,39 @@ def _failure(target: Target, rule: ErrorRule, status: int, scope: Scope, retry_a
     built = rule.build(scope)
     raised: JsonObject = built if isinstance(built, dict) else {}
     kind = raised.get("type") or _type_of(status)
-    if kind not in ERROR_TYPES:
+    if not isinstance(kind, str) or kind not in ERROR_TYPES:
         raise TranslationError(
             ErrorInfo(
                 "internal", "The mapping of this upstream has a broken error rule.", code="mapping_response_error"
             ),
-            detail=f"errors.{rule.name} of {target.plan.id} gave the type {kind!r}",
+            detail=f"errors.{rule.name} of {target.plan.id} gave a type that does not exist",
         )
-    own_status = raised.get("status")
     default_status = ERROR_TYPES[kind] if "type" in raised or status < 400 else _client_status(status)
-    said = raised.get("retry_after_s")
+    secrets = target.secrets.values()
     info = ErrorInfo(
         kind,
-        clean_message(raised.get("message"), target.secrets.values()) or _general(kind),
-        status=own_status if isinstance(own_status, int) else default_status,
-        code=_text(raised.get("code")),
-        param=_text(raised.get("param")),
-        details=raised.get("details"),
-        retryable=raised.get("retryable"),
+        clean_message(raised.get("message"), secrets) or _general(kind),
+        status=http_status(raised.get("status")) or default_status,
+        code=_text(raised.get("code"), secrets),
+        param=_text(raised.get("param"), secrets),
+        details=clean_details(raised.get("details"), secrets),
+        retryable=raised["retryable"] if isinstance(raised.get("retryable"), bool) else None,
     )
-    wait = int(said) if isinstance(said, int | float) else retry_after_s
-    return UpstreamError(_settle(target, info, wait), detail=f"upstream status {status}, rule errors.{rule.name}")
+    wait = _seconds(raised.get("retry_after_s"))
+    detail = f"upstream status {status}, rule errors.{rule.name}"
+    return UpstreamError(_settle(target, info, retry_after_s if wait is None else wait), detail=detail)
+
+
+def http_status(value: Json) -> int | None:
+    """A status that may go to a client as a failure: a whole number from 400 to 599; anything else is none."""
+    is_status = isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599
+    return value if is_status else None
+
+
+def _seconds(value: Json) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
+        return None
+    return int(value)
 
 
 def raised_in_stream(target: Target, raised: Json, place: str) -> UpstreamError:
@@ -87,8 +101,34 @@ def raised_in_stream(target: Target, raised: Json, place: str) -> UpstreamError:
     return _failure(target, rule, 502, {}, None)
 
 
-def _text(value: Json) -> str | None:
-    return None if value is None or value is ABSENT else str(value)
+def settled(target: Target, failure: UpstreamError) -> UpstreamError:
+    """A failure that a mapping's `response` raised, under the same rules as one of `errors`.
+
+    Text out of the upstream's answer is cleaned (R4), and the gateway's own key refused is 502 (DECISIONS 1).
+    """
+    secrets, info = target.secrets.values(), failure.info
+    clean = info.changed(
+        message=clean_message(info.message, secrets) or _general(info.type),
+        code=_text(info.code, secrets),
+        param=_text(info.param, secrets),
+        details=clean_details(info.details, secrets),
+    )
+    return UpstreamError(_settle(target, clean, info.retry_after_s), detail=failure.detail)
+
+
+def _text(value: Json, secrets: Iterable[Json]) -> str | None:
+    return None if value is None or value is ABSENT else clean_message(str(value), secrets)
+
+
+def clean_details(value: Json, secrets: Iterable[Json]) -> Json:
+    """`details` without secrets and of bounded size: texts are cleaned, what is large is left out."""
+    if isinstance(value, str):
+        return clean_message(value, secrets)
+    if isinstance(value, list):
+        return [clean_details(each, secrets) for each in value[:_DETAILS_ITEMS]]
+    if isinstance(value, dict):
+        return {str(key)[:80]: clean_details(each, secrets) for key, each in list(value.items())[:_DETAILS_ITEMS]}
+    return value
 
 
 def _settle(target: Target, info: ErrorInfo, retry_after_s: int | None) -> ErrorInfo:
@@ -136,8 +176,17 @@ def clean_message(value: Json, secrets: Iterable[Json]) -> str | None:
     """Make an upstream's string fit for a client, or None when it is not a message at all (a page of markup)."""
     if not isinstance(value, str) or _MARKUP.search(value):
         return None
-    for secret in secrets:
-        if isinstance(secret, Secret) and len(secret.reveal()) >= 4:
-            value = value.replace(secret.reveal(), "***")
+    for secret in _flat(secrets):
+        value = value.replace(secret, "***")
     text = _CONTROL.sub(" ", value).strip()
     return text if len(text) <= MESSAGE_CHARS else text[: MESSAGE_CHARS - 1] + "…"
+
+
+def _flat(secrets: Iterable[Json]) -> Iterator[str]:
+    """The texts of secrets, those with parts part by part; a very short one would blank out ordinary words."""
+    for secret in secrets:
+        if isinstance(secret, Secret):
+            if len(secret.reveal()) >= _SHORTEST_SECRET:
+                yield secret.reveal()
+        elif isinstance(secret, dict):
+            yield from _flat(secret.values())

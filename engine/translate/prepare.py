@@ -57,12 +57,24 @@ def prepare(plan: EndpointPlan, request: JsonObject, model_id: str, losses: Loss
     _refuse_tools(plan, request, model_id)
     kept = _fit_fields(plan, request, losses)
     for name, policy in plan.params.items():
-        if name in kept:
-            _apply_limits(plan, kept, name, policy, losses)
+        for each in (name, SAME_MEANING.get(name)):
+            if each in kept and (each == name or each not in plan.params):
+                _apply_limits(plan, kept, each, policy, losses)
+    _limit_stops(plan, kept, losses)
     _check_parts(plan, kept, losses)
     if plan.capabilities.system.find(model_id) != "native":
         kept["messages"] = FOLDS[plan.capabilities.system.find(model_id)](kept["messages"], losses)
+    if plan.capabilities.alternate.find(model_id) is True:
+        kept["messages"] = _alternating(kept["messages"], losses)
     return kept
+
+
+def _limit_stops(plan: EndpointPlan, kept: JsonObject, losses: Losses) -> None:
+    """More stop sequences than the endpoint takes: the first ones are kept, and the client hears of it (trap 22)."""
+    most, stops = plan.capabilities.max_stop, kept.get("stop")
+    if most is not None and isinstance(stops, list) and len(stops) > most:
+        kept["stop"] = stops[:most]
+        losses.add("stop", "clamped", rule=f"{plan.id}.capabilities.max_stop")
 
 
 def _refuse_tools(plan: EndpointPlan, request: JsonObject, model_id: str) -> None:
@@ -83,8 +95,11 @@ def _fit_fields(plan: EndpointPlan, request: JsonObject, losses: Losses) -> Json
         twin = SAME_MEANING.get(field)
         if field in ALWAYS_KNOWN or field in reads or "*" in reads:
             kept[field] = value
-        elif twin in reads:
-            kept.setdefault(twin or field, value)
+        elif twin is not None and twin in reads:
+            if twin in request:
+                losses.add(field, "dropped")
+            else:
+                kept[twin] = value
         elif value not in NEUTRAL.get(field, ()):
             _let_go(plan, field, losses)
     extra = request.get("extra")
@@ -121,7 +136,9 @@ def _apply_limits(plan: EndpointPlan, kept: JsonObject, name: str, policy: Param
         del kept[name]
         losses.add(name, "dropped", rule=rule)
     elif policy.over == "reject":
-        bounds = " and ".join([f"at least {low:g}"] * (low is not None) + [f"at most {high:g}"] * (high is not None))
+        bounds = " and ".join(
+            f"{word} {bound:g}" for word, bound in (("at least", low), ("at most", high)) if bound is not None
+        )
         raise RequestError(
             ErrorInfo(
                 "invalid_request",
@@ -144,17 +161,18 @@ def _check_parts(plan: EndpointPlan, kept: JsonObject, losses: Losses) -> None:
                 if kind != "text" and kind not in known:
                     place = f"messages[{index}].content[{position}]"
                     raise unsupported(f"{plan.id} cannot take a content part of type '{kind}'.", place)
-        if len(message) > 2 and not message.keys() <= _MESSAGE_KEYS:
-            for key in message.keys() - _MESSAGE_KEYS - names:
-                if message[key] is not None:
+        if "*" not in names and not message.keys() <= _MESSAGE_KEYS:
+            for key, value in message.items():
+                if key not in _MESSAGE_KEYS and key not in names and value is not None:
                     losses.add(f"messages[{index}].{key}", "dropped")
 
 
 def _fold_into_first_user(messages: list[JsonObject], losses: Losses) -> list[JsonObject]:
     """Put all system and developer text, a blank line after each, before the first user message's own text."""
-    texts = [_plain(message["content"]) for message in messages if message["role"] in ("system", "developer")]
-    if not texts:
+    systems = [message for message in messages if message["role"] in ("system", "developer")]
+    if not systems:
         return messages
+    texts = [_plain(message) for message in systems]
     rest = [message for message in messages if message["role"] not in ("system", "developer")]
     losses.add("messages", "merged", rule="capabilities.system")
     lead = "\n\n".join(texts)
@@ -171,15 +189,47 @@ def _hoist(messages: list[JsonObject], losses: Losses) -> list[JsonObject]:
     if not systems or (len(systems) == 1 and messages[0] is systems[0]):
         return messages
     losses.add("messages", "merged", rule="capabilities.system")
-    lead = "\n\n".join(_plain(message["content"]) for message in systems)
+    lead = "\n\n".join(_plain(message) for message in systems)
     rest = [message for message in messages if message["role"] not in ("system", "developer")]
     return [{"role": "system", "content": lead}, *rest]
 
 
-def _plain(content: Json) -> str:
+def _plain(message: JsonObject) -> str:
+    """The text of a system message. Anything else in it has no place in another message and is refused by name."""
+    content = message["content"]
     if isinstance(content, str):
         return content
-    return "".join(part.get("text", "") for part in content or [])
+    for part in content or []:
+        if part["type"] != "text":
+            raise unsupported(
+                f"A system message for this model cannot hold a part of type '{part['type']}'.", "messages"
+            )
+    return "".join(part["text"] for part in content or [])
+
+
+def _alternating(messages: list[JsonObject], losses: Losses) -> list[JsonObject]:
+    """Neighbours of one role become one message, for endpoints whose turns must alternate."""
+    merged: list[JsonObject] = []
+    for message in messages:
+        last = merged[-1] if merged else None
+        if last is not None and last["role"] == message["role"] and message["role"] in ("user", "assistant"):
+            merged[-1] = {**last, **message, "content": _together(last.get("content"), message.get("content"))}
+            losses.add("messages", "merged", rule="capabilities.alternate")
+        else:
+            merged.append(message)
+    return merged
+
+
+def _together(first: Json, second: Json) -> Json:
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}" if first and second else first or second
+    return [*_parts(first), *_parts(second)]
+
+
+def _parts(content: Json) -> list[Json]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []
 
 
 def _with_lead(lead: str, content: Json) -> Json:

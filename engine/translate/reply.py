@@ -8,6 +8,7 @@ mapping.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from engine.errors import ErrorInfo, TranslationError, UpstreamError
@@ -15,6 +16,9 @@ from engine.translate.losses import Losses
 from engine.translate.plan import Codec
 from engine.translate.wire import Context
 from engine.types import ABSENT, Json, JsonObject
+
+_ID_CHARS: Final = 28
+"""So that `call_`, the id and a position stay within 40 characters."""
 
 FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
 _TEXTS: Final = ("text", "reasoning", "refusal")
@@ -31,7 +35,7 @@ _COUNTS: Final = (
 
 def reply_id(context: Context) -> str:
     """The reply's own id, from the request's: a stream must say it before the upstream has spoken (DECISIONS 1)."""
-    return context.request_id.rpartition("_")[2]
+    return context.request_id.rpartition("_")[2][:_ID_CHARS]
 
 
 def build_reply(
@@ -81,22 +85,40 @@ def _choice(source: Json, index: int, endpoint: str, id_stem: str, calls_before:
     if not isinstance(source, dict):
         raise _unfit(endpoint, "choices", source)
     choice: JsonObject = {"index": index}
+    if source.get("blocks"):
+        source = {**_of_blocks(source["blocks"], endpoint), **source}
     for key in _TEXTS:
         value = source.get(key)
         if value is not None and not isinstance(value, str):
             raise _unfit(endpoint, key, value)
         choice[key] = value
+    calls = source.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise _unfit(endpoint, "tool_calls", calls)
     choice["tool_calls"] = [
         _call(call, position, f"{id_stem}_{calls_before + position}", endpoint, codec)
-        for position, call in enumerate(source.get("tool_calls") or ())
+        for position, call in enumerate(calls)
     ]
-    if all(choice[key] is None for key in _TEXTS) and not choice["tool_calls"] and not source.get("blocks"):
+    if all(choice[key] is None for key in _TEXTS) and not choice["tool_calls"]:
         raise _empty(endpoint)
     choice["finish_reason"] = _finish(source.get("finish_reason"), choice, endpoint)
     choice["stop_sequence"] = source.get("stop_sequence")
     choice["logprobs"] = source.get("logprobs")
-    choice["blocks"] = _blocks(choice)
+    choice["blocks"] = _blocks(choice, source.get("blocks") or ())
     return choice
+
+
+def _of_blocks(blocks: Json, endpoint: str) -> JsonObject:
+    """The short keys as views of the blocks that a mapping wrote in order (DECISIONS 1)."""
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise _unfit(endpoint, "blocks", blocks)
+    views: JsonObject = {}
+    for kind in _TEXTS:
+        texts = [block.get("text") or "" for block in blocks if block.get("kind") == kind]
+        if texts:
+            views[kind] = "".join(str(text) for text in texts)
+    calls = [block.get("call") for block in blocks if block.get("kind") == "tool_call"]
+    return {**views, **({"tool_calls": calls} if calls else {})}
 
 
 def _unfit(endpoint: str, key: str, value: Json) -> TranslationError:
@@ -130,14 +152,21 @@ def _call(call: Json, position: int, generated_id: str, endpoint: str, codec: Co
 
 def _finish(value: Json, choice: JsonObject, endpoint: str) -> str:
     """Calls decide over what the upstream said (trap 44), but a cut answer stays cut (trap 45)."""
-    if value is not None and value not in FINISH_REASONS:
+    if value is not None and (not isinstance(value, str) or value not in FINISH_REASONS):
         raise _unfit(endpoint, "finish_reason", value)
     if choice["tool_calls"] and value in (None, "stop"):
         return "tool_calls"
     return "stop" if value is None or (value == "tool_calls" and not choice["tool_calls"]) else value
 
 
-def _blocks(choice: JsonObject) -> list[JsonObject]:
+def _blocks(choice: JsonObject, written: Iterable[JsonObject]) -> list[JsonObject]:
+    """The blocks in the mapping's own order, else thoughts, refusal, text, calls; numbered."""
+    calls = iter(choice["tool_calls"])
+    own = [
+        {**block, "call": next(calls, None)} if block.get("kind") == "tool_call" else dict(block) for block in written
+    ]
+    if own:
+        return [{**block, "index": index} for index, block in enumerate(own)]
     blocks: list[JsonObject] = [
         {"kind": kind, "text": choice[kind]} for kind in ("reasoning", "refusal", "text") if choice[kind]
     ]

@@ -46,5 +46,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def shipped_endpoint() -> str:
-    """The id of some endpoint that is shipped."""
-    return min(read_catalog().endpoints)
+    """The id of some endpoint that is shipped, with a mock."""
+    catalog = read_catalog()
+    served = {each for plan in catalog.mocks.values() for each in plan.serves}
+    return min(served & set(catalog.endpoints))

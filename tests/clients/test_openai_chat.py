@@ -213,14 +213,38 @@ def test_a_slow_answer_arrives(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"stream": True}, "stream"),
-        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]}, "tools"),
-    ],
+    ("fields", "param"), [({"n": 2}, "n"), ({"response_format": {"type": "json_object"}}, "response_format")]
 )
-def test_what_is_not_there_yet_is_refused_by_name(client: openai.OpenAI, fields: dict[str, Any], param: str) -> None:
-    """Streams and tools come later; until then they answer 400, never silence (DECISIONS 5)."""
+def test_what_the_endpoint_cannot_do_is_refused_by_name(
+    client: openai.OpenAI, fields: dict[str, Any], param: str
+) -> None:
+    """What would change the meaning of the answer answers 400, never silence."""
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client, **fields)
     assert (caught.value.code, caught.value.param) == ("unsupported_feature", param)
+
+
+def test_an_answer_streams_from_an_upstream_that_cannot(client: openai.OpenAI) -> None:
+    """One id, the role first, one finish reason, the usage last and only when it was asked for."""
+    stream = client.chat.completions.create(
+        model=MODEL, messages=HI, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert {chunk.model for chunk in chunks} == {MODEL}
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(each.choices[0].delta.content or "" for each in chunks if each.choices) == PARIS
+    assert [each.choices[0].finish_reason for each in chunks if each.choices and each.choices[0].finish_reason] == [
+        "stop"
+    ]
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 18
+
+
+def test_a_streamed_failure_keeps_its_status(client: openai.OpenAI) -> None:
+    """Before the first byte a failure is a true status, whether the client streams or not."""
+    messages = [{"role": "user", "content": "mock:rate_limited"}]
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.chat.completions.create(model=MODEL, messages=messages, stream=True)
+    assert caught.value.response.headers["retry-after"] == "7"

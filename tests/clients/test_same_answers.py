@@ -33,8 +33,9 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 BEHAVIOURS = (
     "error_string", "error_object", "error_tree", "message_form", "openai_like", "html_502", "empty_503",
     "server_error", "gateway_timeout", "success_false_200", "model_failed_inside_201", "context_overflow", "no_coins",
-    "rate_limited", "reset", "half_body", "bad_json", "wrong_length", "null_content", "empty_content", "dict_content", "list_content",
-    "end_turn", "cut", "null_finish", "vendor_model_name", "missing_usage", "no_choices", "reasoning", "forbidden",
+    "rate_limited", "reset", "half_body", "bad_json", "wrong_length", "null_content", "empty_content", "dict_content",
+    "list_content", "end_turn", "cut", "null_finish", "vendor_model_name", "missing_usage", "no_choices", "reasoning",
+    "forbidden",
 )  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {
     "no model": {"messages": [USER]},

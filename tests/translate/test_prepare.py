@@ -110,8 +110,7 @@ def test_a_value_outside_follows_the_policy(endpoint: Make, over: str, given: Js
     "limits",
     [
         {"min": 0, "max": 2},
-        pytest.param({"max": 2}, marks=pytest.mark.xfail(
-            strict=True, raises=TypeError, reason="prepare.py _apply_limits: formats the bound that is None")),
+        {"max": 2},
     ],
 )  # fmt: skip
 def test_a_value_outside_can_be_refused(endpoint: Make, limits: dict[str, Json]) -> None:
@@ -137,13 +136,11 @@ def test_the_winner_of_two_token_limits_is_the_same_in_any_order(endpoint: Make,
     assert 5 == run(endpoint(request=body(t="=req.max_tokens")), **fields)[0]["max_tokens"]
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py _fit_fields: the loser of two different limits goes without a loss")
 def test_the_loser_of_two_token_limits_is_a_loss(endpoint: Make) -> None:
     """Of two different limits one is not served, and the client hears of it."""
     assert [] != run(endpoint(request=body(t="=req.max_tokens")), max_tokens=5, max_completion_tokens=9)[1]
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py prepare: `params` looks at one of the two names only")
 def test_a_limit_holds_for_both_names(endpoint: Make) -> None:
     """A limit on max_tokens cannot be passed by with the other name, where the body reads both."""
     plan = endpoint(
@@ -186,7 +183,6 @@ def test_a_read_of_another_objects_field_does_not_hide_a_loss(endpoint: Make) ->
     assert [("messages[0].name", "dropped")] == run(plan, {**USER, "name": "bob"})[1]
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py _check_parts: `len(message) > 2` skips a message of two keys")
 def test_a_message_of_two_keys_can_lose_one(endpoint: Make) -> None:
     """An assistant message without content has its other fields looked at too."""
     plan = endpoint(request={"path": "/c", "body": {"m": TEXT_ONLY}})
@@ -214,7 +210,6 @@ def test_a_field_of_the_same_name_does_not_make_a_part_known(endpoint: Make) -> 
     )
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py _check_parts: set order differs from process to process")
 def test_losses_come_in_the_same_order_in_every_process(tmp_path: Path) -> None:
     """Equal requests give an equal losses header, whatever the hash seed."""
     script = tmp_path / "run.py"
@@ -275,7 +270,6 @@ def test_hoisting_joins_system_messages_at_the_head(endpoint: Make) -> None:
     assert ([one, USER], []) == (run(plan, one, USER)[0]["messages"], run(plan, one, USER)[1])
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py _plain: a system message's image vanishes when it is folded")
 @pytest.mark.parametrize("way", ["first_user", "hoist"])
 def test_folding_drops_no_image(endpoint: Make, way: str) -> None:
     """An image in a system message is kept or refused, never dropped."""
@@ -287,9 +281,6 @@ def test_folding_drops_no_image(endpoint: Make, way: str) -> None:
     assert "image_url" in str(made["messages"])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="prepare.py: `capabilities.max_stop` is read into the plan and used nowhere (trap 22)"
-)
 def test_more_stop_sequences_than_the_endpoint_takes_are_reported(endpoint: Make) -> None:
     """What exceeds max_stop is a loss or a refusal."""
     plan = endpoint(request=body(stop="=req.stop"), capabilities={"max_stop": 1})
@@ -300,7 +291,6 @@ def test_more_stop_sequences_than_the_endpoint_takes_are_reported(endpoint: Make
     assert [] != losses
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py: `capabilities.alternate` is read into the plan and used nowhere")
 def test_turns_alternate_where_the_endpoint_says_so(endpoint: Make) -> None:
     """Neighbours of one role are merged for endpoints with `alternate: true`."""
     assert 1 == len(run(endpoint(capabilities={"alternate": True}), USER, USER)[0]["messages"])

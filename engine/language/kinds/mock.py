@@ -20,15 +20,24 @@ from engine.language.kinds.sections import (
     warn_unused_fragments,
 )
 from engine.language.problems import Problems, did_you_mean
-from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
-from engine.language.static_types import ANY, NUMBER, OBJECT, STRING, Type, object_of
+from engine.language.reader import Entry, MappingNode, Node, ScalarNode, SequenceNode, to_json
+from engine.language.static_types import ANY, NUMBER, OBJECT, STRING, Type, array_of, object_of
 from engine.language.tree import Env, TemplateLoader, Usage
-from engine.translate.mock_plan import FAULTS_WITH_REPLY, Accept, Behaviour, MockPlan, MockRoute
+from engine.translate.mock_plan import (
+    FAULTS_WITH_REPLY,
+    STREAM_FRAMINGS,
+    Accept,
+    Behaviour,
+    MockPlan,
+    MockRoute,
+    MockStream,
+)
 from engine.translate.plan import RoutePlan
 from engine.types import Build, Json
 
 REPLY: Final = object_of({}, {"status": NUMBER, "headers": OBJECT, "body": ANY})
-_FLAT: Final[tuple[str, ...]] = ("method", "path", "accept", "behaviours", "scripts")
+_FLAT: Final[tuple[str, ...]] = ("method", "path", "accept", "behaviours", "stream", "scripts")
+_NO_STREAM: Final[dict[str, Entry]] = {}
 _MAX_SHOWN_PROBLEM_CHARS: Final = 300
 
 

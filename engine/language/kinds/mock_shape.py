@@ -7,12 +7,29 @@ from typing import Final
 from engine.language.documents import ID_PATTERN
 from engine.language.kinds.endpoint_shape import DEFINE, METHODS, NAME, OPTIONS, common_fields
 from engine.language.shapes import Anything, Bool, Condition, Field, ListOf, MapOf, Object, OneOf, Text, Tree
-from engine.translate.mock_plan import FAULTS
+from engine.translate.mock_plan import FAULTS, STREAM_FAULTS, STREAM_FRAMINGS
 
 BEHAVIOUR_NAME: Final = r"[a-z0-9_-]+"
 _NAME_HELP: Final = "lower-case letters, digits, _ and -, so that `mock:NAME` can force it"
 _ID: Final = Text(ID_PATTERN, "the id of an endpoint")
 _REPLY: Final = Tree("{status, headers, body}")
+
+STREAM: Final = Object(
+    {
+        "when": Field(Condition(), "When the answer is streamed. Without it, always."),
+        "framing": Field(Text(choices=tuple(STREAM_FRAMINGS)), "How frames are written.", default="sse"),
+        "content_type": Field(Text(), "The content type, if it is not the framing's own."),
+        "frames": Field(
+            Tree("a list of frames"), "What is sent: objects or texts, one a frame; `reply` is the answer they come from."
+        ),
+        "every_ms": Field(Tree("a number of milliseconds"), "How long each frame waits, in milliseconds."),
+        "delay_s": Field(Tree("a number of seconds"), "How long the first frame waits, in seconds.", example=2),
+        "done": Field(Text(), "What ends the stream.", example="[DONE]"),
+        "error": Field(Tree("a frame"), "What the fault `error_event` sends."),
+        "fault": Field(Text(choices=tuple(STREAM_FAULTS)), "How the stream breaks."),
+    },
+    "a streamed answer",
+)
 
 _ANSWER_FIELDS: Final = {
     "delay_s": Field(Tree("a number of seconds"), "How long the answer waits, in seconds.", example=2),
@@ -22,6 +39,7 @@ _ANSWER_FIELDS: Final = {
         "The answer: `status` (200), `headers`, `body`. Text under a content type that is not JSON is sent as it is.",
         example={"status": 200, "body": {"text": "pong"}},
     ),
+    "stream": Field(STREAM, "The same answer streamed; keys that are not said are those of the route's `stream`."),
 }
 
 BEHAVIOUR: Final = Object(
@@ -61,6 +79,7 @@ _ROUTE_FIELDS: Final = {
     ),
     "accept": Field(ACCEPT, "Which bodies are taken."),
     "behaviours": Field(MapOf(BEHAVIOUR, BEHAVIOUR_NAME, _NAME_HELP), "The answers by name, tried in order."),
+    "stream": Field(STREAM, "How every good answer of the route is streamed."),
     "scripts": Field(
         SCRIPTS,
         "Lists of answers by name, chosen by `script:NAME` in the body; step `n` of a conversation gets answer `n`.",

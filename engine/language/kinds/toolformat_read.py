@@ -41,7 +41,7 @@ _PATH: Final = re.compile(r"(?:=\s*call\.)?([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)
 _MAX_PATTERN_CHARS: Final = 256
 
 KNOBS: Final = {
-    "json": ("name", "args", "id", "items", "name_is_key", "seps", "need_args", "list_only"),
+    "json": ("name", "args", "id", "items", "name_is_key", "seps", "need_args", "list"),
     "args": (),
     "params": ("open", "close", "close_by_key", "known_keys", "trim", "unescape", "typing", "attr"),
     "python": ("wrappers",),
@@ -243,7 +243,7 @@ class ReadCompiler:
             name_is_key=_flag(node, "name_is_key"),
             seps=_plain_texts(node.get("seps")),
             need_args=_flag(node, "need_args"),
-            list_only=_flag(node, "list_only"),
+            list=literal_text(node.get("list")) or "never",
         )
 
     def _paths(self, node: Node | None, default: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:

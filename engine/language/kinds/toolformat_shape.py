@@ -40,7 +40,9 @@ PAYLOAD: Final = Object(
         ),
         "seps": Field(ListOf(Text(), 1), "json: what may stand between objects; a newline means white space only."),
         "need_args": Field(Bool(), "json: an object without arguments is no call.", default=False),
-        "list_only": Field(Bool(), "json: only a list counts.", default=False),
+        "list": Field(
+            Text(choices=("never", "also", "always")), "json: whether a list of calls may stand there.", default="never"
+        ),
         "open": Field(ListOf(TOKENS, 1), "params: alternative openings of a parameter, each with a key token."),
         "close": Field(LITERALS, "params: what ends a value, with its spellings."),
         "close_by_key": Field(ListOf(Text(), 2), "params: the literals before and after the key that end its value."),

@@ -68,10 +68,10 @@ def _one_value(attempt: Attempt, payload: JsonPayload, at: int) -> Wait[int]:
     reader = text_reader(attempt)
     at, char = yield from reader.peek(at)
     if char == "[":
-        if not payload.list_only and not attempt.rule.bare:
+        if payload.list == "never" and not attempt.rule.bare:
             reader.allow("list_for_object", at, "a list stands where an object should")
         return (yield from _read_list(attempt, payload, reader, at))
-    if char != "{" or payload.list_only:
+    if char != "{" or payload.list == "always":
         raise NotACall("no JSON of a call follows", at)
     return (yield from _Object(attempt, payload, reader, at, in_list=False).read())
 

@@ -69,10 +69,15 @@ class _Literals:
             made = yield from (self._object(at) if char == "{" else self._items(at, _CLOSER[char]))
             self.depth -= 1
             return made
-        quote = yield from self.source.literal(at, (self.delim,) if self.delim else _QUOTES)
-        if quote is not None:
-            return (yield from (self._delimited(at) if self.delim else self._string(at, quote)))
-        return (yield from self._scalar(at))
+        text = yield from self._quoted(at)
+        return text if text is not None else (yield from self._scalar(at))
+
+    def _quoted(self, at: int) -> Wait[tuple[int, str] | None]:
+        """A string, if one begins here. Braced values may be quoted as in JSON as well."""
+        quote = yield from self.source.literal(at, (self.delim, '"') if self.delim else _QUOTES)
+        if quote is None:
+            return None
+        return (yield from (self._delimited(at) if quote == self.delim else self._string(at, quote)))
 
     def _scalar(self, at: int) -> Wait[tuple[int, str]]:
         end, word = yield from self.word(at)
@@ -118,11 +123,11 @@ class _Literals:
 
     def _key(self, at: int) -> Wait[tuple[int, str]]:
         if not self.delim:
-            end, made = yield from self.value(at)
-            return end, made if made.startswith('"') else quoted(made)
-        quote = yield from self.source.literal(at, (self.delim,))
-        if quote is not None:
-            return (yield from self._delimited(at))
+            end, text = yield from self.value(at)
+            return end, text if text.startswith('"') else quoted(text)
+        made = yield from self._quoted(at)
+        if made is not None:
+            return made
         end, word = yield from self.word(at)
         if not word:
             raise self.fail("expected a key", at)

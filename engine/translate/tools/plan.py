@@ -82,7 +82,10 @@ Tokens = tuple[Token, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JsonPayload:
-    """One object, or a list of them, each a call. Paths lead to the name, the arguments and the id."""
+    """One object, or a list of them (`list` is never, also or always), each a call.
+
+    Paths lead to the name, the arguments and the id.
+    """
 
     name: tuple[tuple[str, ...], ...]
     args: tuple[tuple[str, ...], ...]
@@ -91,7 +94,7 @@ class JsonPayload:
     name_is_key: bool = False
     seps: tuple[str, ...] = ()
     need_args: bool = False
-    list_only: bool = False
+    list: str = "never"
     kind: str = "json"
 
 
