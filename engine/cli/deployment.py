@@ -52,9 +52,12 @@ def deployment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def deploy(
     config_file: Path | None, endpoint: str | None, options: tuple[str, ...], folders: tuple[Path, ...], *,
-    mock: bool, flags: Mapping[str, Json] | None = None,
+    mock: bool, flags: Mapping[str, Json] | None = None, mock_options: tuple[str, ...] = (),
 ) -> Iterator[Deployment]:  # fmt: skip
-    """Load everything and hand it out; the mocks run as long as the block does. Raises MappingError."""
+    """Load everything and hand it out; the mocks run as long as the block does. Raises MappingError.
+
+    `mock_options` are `K=V` texts for the mocks.
+    """
     given: JsonObject = {
         "endpoint": endpoint,
         "options": parse_options(options) or None,
@@ -69,7 +72,8 @@ def deploy(
         )
         return
     server = MockServer()
-    server.start(catalog.mocks.values())
+    specs = {name: spec for plan in catalog.mocks.values() for name, spec in plan.options.items()}
+    server.start(catalog.mocks.values(), options=parse_options(mock_options, specs))
     try:
         yield Deployment(_bind_to_mocks(config, catalog, server), catalog)
     finally:

@@ -9,10 +9,11 @@ from typing import Final
 
 import click
 
-from engine.cli.arguments import load, mappings_option
+from engine.cli.arguments import load, mappings_option, parse_options
 from engine.language.catalog import Catalog
 from engine.mock.server import serve_mock
 from engine.translate.mock_plan import MockPlan
+from engine.types import JsonObject
 
 _HELP: Final = """Run mocks of upstreams until stopped, and print the base URL of each endpoint they stand for.
 
@@ -20,6 +21,7 @@ _HELP: Final = """Run mocks of upstreams until stopped, and print the base URL o
 Examples:
   engine mock
   engine mock --endpoint acme.chat --port 9000
+  engine mock --option streaming=true
 """
 
 
@@ -30,11 +32,15 @@ Examples:
 @mappings_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on (default: a free one).")
-def command(endpoints: tuple[str, ...], folders: tuple[Path, ...], host: str, port: int) -> int:
+@click.option("--option", "options", multiple=True, metavar="K=V", help="Set an option of the mocks; may be repeated.")
+def command(
+    endpoints: tuple[str, ...], folders: tuple[Path, ...], host: str, port: int, options: tuple[str, ...]
+) -> int:
     """Serve, and return the exit code."""
     plans = _wanted(load(folders), endpoints)
+    given = parse_options(options, {name: spec for plan in plans for name, spec in plan.options.items()})
     try:
-        asyncio.run(_serve(plans, host, port))
+        asyncio.run(_serve(plans, host, port, given))
     except OSError as problem:
         click.echo(f"engine: cannot listen on {host}:{port}: {problem.strerror or problem}", err=True)
         return 1
@@ -49,8 +55,8 @@ def _wanted(catalog: Catalog, endpoints: tuple[str, ...]) -> list[MockPlan]:
     return [plan for plan in catalog.mocks.values() if not endpoints or set(endpoints) & set(plan.serves)]
 
 
-async def _serve(plans: list[MockPlan], host: str, port: int) -> None:
-    running, stopped = await serve_mock(plans, host, port), asyncio.Event()
+async def _serve(plans: list[MockPlan], host: str, port: int, options: JsonObject) -> None:
+    running, stopped = await serve_mock(plans, host, port, options), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     for plan in plans:

@@ -25,6 +25,8 @@ Examples:
 
 @click.command("serve", help=_HELP)
 @deployment_options
+@click.option("--mock-option", "mock_options", multiple=True, metavar="K=V",
+              help="With --mock: set an option of the mocks, such as streaming=true; may be repeated.")  # fmt: skip
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that share the port.")
@@ -36,6 +38,7 @@ Examples:
 @click.option("--log-format", type=click.Choice(("text", "json")), help="How the log is written.")
 def command(  # noqa: PLR0913  # click hands over one argument per flag
     config_file: Path | None, endpoint: str | None, options: tuple[str, ...], folders: tuple[Path, ...], mock: bool,
+    mock_options: tuple[str, ...],
     host: str | None, port: int | None, workers: int | None, stages: tuple[str, ...], force_upstream: str | None,
     allow_open: bool, log_level: str | None, log_format: str | None,
 ) -> int:  # fmt: skip # click hands over one argument per flag
@@ -50,7 +53,7 @@ def command(  # noqa: PLR0913  # click hands over one argument per flag
         "force_upstream": force_upstream,
         "clients.allow_open": allow_open or None,
     }
-    with deploy(config_file, endpoint, options, folders, mock=mock, flags=flags) as deployment:
+    with deploy(config_file, endpoint, options, folders, mock=mock, flags=flags, mock_options=mock_options) as deployment:
         from engine.server.run import run
 
         return run(deployment.config, deployment.catalog)

@@ -8,15 +8,16 @@ behaviour whose `when` holds, at last the one without.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
 
 from engine.errors import EngineError
 from engine.mock.received import Received, assistant_turns, directives
-from engine.translate.mock_plan import Behaviour, MockPlan, MockRoute
+from engine.mock.streams import DEFAULT_ERROR, Step, Streamed, steps
+from engine.translate.mock_plan import Behaviour, MockPlan, MockRoute, MockStream
 from engine.types import ABSENT, Json, JsonObject, Scope
 
 Segment = str | tuple[str, bool]
@@ -28,7 +29,7 @@ _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. `delay_s` is waited before; `fault` is a key of FAULTS.
+    """What goes back. `delay_s` is waited before; `fault` is a key of FAULTS. `steps` stand for a streamed body.
 
     `mock`, `route` and `behaviour` name where it came from, `refused` says why a request was not accepted.
     """
@@ -42,6 +43,7 @@ class Answer:
     route: str | None = None
     behaviour: str | None = None
     refused: str | None = None
+    steps: Sequence[Step] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,13 @@ class MockTrouble(EngineError):
 
 
 class Chooser:
-    """The mocks of one server. A path that begins with the id of a mock is for that mock, else the first that fits."""
+    """The mocks of one server. A path that begins with the id of a mock is for that mock, else the first that fits.
 
-    def __init__(self, plans: Iterable[MockPlan]) -> None:
+    `options` are values for the mocks that declare them.
+    """
+
+    def __init__(self, plans: Iterable[MockPlan], options: Mapping[str, Json] | None = None) -> None:
+        self._options = dict(options or {})
         self.plans: dict[str, MockPlan] = {plan.id: plan for plan in plans}
         places = [_Place(plan, route) for plan in self.plans.values() for route in plan.routes]
         # Fixed paths come before those with parameters.
@@ -77,7 +83,7 @@ class Chooser:
             return json_answer(trouble.status, {"mock_error": trouble.message})
         known = {"mock": place.plan.id, "route": place.route.name}
         try:
-            return _chosen(place, request, params, known)
+            return _chosen(place, _scope(place.plan, request, params, self._options), request, known)
         except MockTrouble as trouble:
             return json_answer(trouble.status, {"mock_error": trouble.message}, **known)
         except EngineError as trouble:
@@ -101,10 +107,9 @@ class Chooser:
         )
 
 
-def _chosen(place: _Place, request: Received, params: dict[str, str], known: dict[str, str]) -> Answer:
+def _chosen(place: _Place, scope: Scope, request: Received, known: dict[str, str]) -> Answer:
     plan, route = place.plan, place.route
     problem = _problem(route, request)
-    scope = _scope(plan, request, params)
     # What computes `n` may rely on a body that was accepted.
     scope["n"] = _turns(plan, scope) if problem is None else assistant_turns(request.body)
     forced = request.headers.get(_FORCING_HEADER)
@@ -123,7 +128,7 @@ def _chosen(place: _Place, request: Received, params: dict[str, str], known: dic
     return made(next(each for each in route.behaviours if each.when is None or each.when(scope)), scope, **known)
 
 
-def _scope(plan: MockPlan, request: Received, params: dict[str, str]) -> Scope:
+def _scope(plan: MockPlan, request: Received, params: dict[str, str], given: Mapping[str, Json]) -> Scope:
     http = {
         "method": request.method,
         "path": request.path,
@@ -131,7 +136,7 @@ def _scope(plan: MockPlan, request: Received, params: dict[str, str]) -> Scope:
         "query": request.query,
         "headers": request.headers,
     }
-    options = {name: spec.default for name, spec in plan.options.items()}
+    options = {name: given.get(name, spec.default) for name, spec in plan.options.items()}
     return {"in": request.body, "http": http, "opt": options}
 
 
@@ -194,9 +199,31 @@ def made(behaviour: Behaviour, scope: Scope, *, mock: str, route: str, refused: 
     if "body" in reply:
         kind = headers.setdefault("content-type", "application/json")
         body = _encoded(behaviour, reply["body"], kind)
-    wait = behaviour.delay_s(scope) if behaviour.delay_s is not None else 0
-    delay_s = max(float(wait), 0.0) if isinstance(wait, int | float) else 0.0
-    return Answer(status, headers, body, delay_s, behaviour.fault, mock, route, behaviour.name, refused)
+    delay_s = _number(behaviour.delay_s(scope)) if behaviour.delay_s is not None else 0.0
+    answer = Answer(status, headers, body, delay_s, behaviour.fault, mock, route, behaviour.name, refused)
+    stream = behaviour.stream
+    if stream is None or status >= 300 or (stream.when is not None and not stream.when({**scope, "reply": reply})):
+        return answer
+    return _streamed(behaviour, stream, {**scope, "reply": reply}, answer)
+
+
+def _number(value: Json) -> float:
+    return max(float(value), 0.0) if isinstance(value, int | float) else 0.0
+
+
+def _streamed(behaviour: Behaviour, stream: MockStream, scope: Scope, answer: Answer) -> Answer:
+    """The answer as a stream."""
+    frames = stream.frames(scope)
+    every_s = _number(stream.every_ms(scope)) / 1000 if stream.every_ms is not None else 0.0
+    wait_s = _number(stream.delay_s(scope)) if stream.delay_s is not None else 0.0
+    error = stream.error(scope) if stream.error is not None else DEFAULT_ERROR
+    try:
+        made = Streamed(stream.framing, frames if isinstance(frames, list) else [], stream.done, error, every_s)
+    except TypeError as cause:
+        raise MockTrouble(500, f"the frames of {behaviour.name!r} are not JSON: {cause}") from cause
+    content_type = "text/html" if stream.fault == "html_page" else stream.content_type
+    todo = [wait_s, *steps(made, stream.fault)] if wait_s else steps(made, stream.fault)
+    return replace(answer, headers={**answer.headers, "content-type": content_type}, body=b"", steps=todo)
 
 
 def _header(behaviour: Behaviour, name: str, value: Json) -> str:

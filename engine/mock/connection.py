@@ -22,6 +22,7 @@ import httptools
 from engine.mock.choosing import Answer, Chooser, json_answer
 from engine.mock.ledger import Ledger
 from engine.mock.received import Received, receive
+from engine.mock.streams import HANG, RESET
 
 MAX_BODY_BYTES: Final = 64 << 20
 MAX_HEAD_BYTES: Final = 64 << 10
@@ -41,6 +42,8 @@ class MockConnection(asyncio.Protocol):
         self._waiting: deque[tuple[Received, Answer, bool]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
+        self._writable = asyncio.Event()
+        self._writable.set()
         self.on_message_begin()
 
     # -- the socket
@@ -70,6 +73,14 @@ class MockConnection(asyncio.Protocol):
         self._waiting.clear()
         if self._worker is not None:
             self._worker.cancel()
+
+    def pause_writing(self) -> None:
+        """Asyncio: the caller does not read as fast as a stream comes."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Asyncio: it does again."""
+        self._writable.set()
 
     def close(self) -> None:
         """End the connection at once."""
@@ -140,8 +151,12 @@ class MockConnection(asyncio.Protocol):
                 await asyncio.sleep(answer.delay_s)
             if answer.fault == "silence":
                 await asyncio.Event().wait()
+            ended = answer.steps is None or await self._stream(answer, request.method, keep)
             self._waiting.popleft()
             self._ledger.end()
+            if answer.steps is not None:
+                self._end_stream(keep, ended)
+                continue
             FAULTY.get(answer.fault, MockConnection._write)(self, answer, request.method, keep)
 
     def _write(self, answer: Answer, method: str, keep: bool) -> None:
@@ -150,11 +165,37 @@ class MockConnection(asyncio.Protocol):
         if not keep:
             self._transport.close()
 
-    def _reset(self, answer: Answer, method: str, keep: bool) -> None:
+    async def _stream(self, answer: Answer, method: str, keep: bool) -> bool:
+        """Send a streamed body, no faster than the caller reads; False where the connection is to be reset."""
+        self._transport.write(_head(answer, None, keep))
+        for step in (answer.steps or ()) if method != "HEAD" else ():
+            if isinstance(step, bytes):
+                await self._writable.wait()
+                self._transport.write(b"%x\r\n%b\r\n" % (len(step), step) if step else b"")
+            elif isinstance(step, float):
+                await asyncio.sleep(step)
+            elif step == HANG:
+                await asyncio.Event().wait()
+            elif step == RESET:
+                return False
+        return True
+
+    def _end_stream(self, keep: bool, ended: bool) -> None:
+        if not ended:
+            self._abort()
+            return
+        self._transport.write(b"0\r\n\r\n")
+        if not keep:
+            self._transport.close()
+
+    def _abort(self) -> None:
         # Closing a socket that does not linger sends RST instead of FIN.
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self._transport.abort()
+
+    def _reset(self, answer: Answer, method: str, keep: bool) -> None:
+        self._abort()
 
     def _half_body(self, answer: Answer, method: str, keep: bool) -> None:
         self._transport.write(_head(answer, len(answer.body), keep) + answer.body[: len(answer.body) // 2])
@@ -183,13 +224,13 @@ FAULTY: Final[dict[str | None, Callable[[MockConnection, Answer, str, bool], Non
 """How each fault is written; `silence` never comes to writing."""
 
 
-def _head(answer: Answer, length: int, keep: bool) -> bytes:
-    """The head of an answer: status line, our framing, the behaviour's headers."""
+def _head(answer: Answer, length: int | None, keep: bool) -> bytes:
+    """The head of an answer: status line, our framing (chunked without a length), the behaviour's headers."""
     known = answer.status in HTTPStatus._value2member_map_
     lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase if known else 'Unknown'}"]
     lines.append(f"date: {formatdate(usegmt=True)}")
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     if answer.status not in _NO_BODY:
-        lines.append(f"content-length: {length}")
+        lines.append("transfer-encoding: chunked" if length is None else f"content-length: {length}")
     lines.append(f"connection: {'keep-alive' if keep else 'close'}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

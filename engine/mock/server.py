@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 
@@ -18,7 +18,7 @@ from engine.mock.choosing import Chooser
 from engine.mock.connection import MockConnection
 from engine.mock.ledger import Ledger
 from engine.translate.mock_plan import MockPlan
-from engine.types import JsonObject
+from engine.types import Json, JsonObject
 
 
 class RunningMock:
@@ -50,9 +50,14 @@ class RunningMock:
         await asyncio.sleep(0)
 
 
-async def serve_mock(plans: Iterable[MockPlan], host: str = "127.0.0.1", port: int = 0) -> RunningMock:
-    """Serve mocks in the running loop until `close()`. Port 0 takes a free one. Raises OSError if it is taken."""
-    chooser, ledger = Chooser(plans), Ledger()
+async def serve_mock(
+    plans: Iterable[MockPlan], host: str = "127.0.0.1", port: int = 0, options: Mapping[str, Json] | None = None
+) -> RunningMock:
+    """Serve mocks in the running loop until `close()`. Port 0 takes a free one. Raises OSError if it is taken.
+
+    `options` are values for the mocks that declare them.
+    """
+    chooser, ledger = Chooser(plans, options), Ledger()
     connections: set[MockConnection] = set()
     server = await asyncio.get_running_loop().create_server(
         lambda: MockConnection(chooser, ledger, connections), host, port, backlog=512
@@ -81,14 +86,20 @@ class MockServer:
         self._stop: asyncio.Event
         self._running: RunningMock
 
-    def start(self, plans: Iterable[MockPlan], host: str = "127.0.0.1", port: int = 0) -> str:
+    def start(
+        self,
+        plans: Iterable[MockPlan],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        options: Mapping[str, Json] | None = None,
+    ) -> str:
         """Start serving and return the base URL. Raises OSError if the port is taken."""
         if self._thread is not None:
             raise RuntimeError("this mock server runs already")
         ready: Future[RunningMock] = Future()
-        wanted = tuple(plans)
+        wanted, given = tuple(plans), dict(options or {})
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(wanted, host, port, ready)), name="mock-upstream", daemon=True
+            target=lambda: asyncio.run(self._serve(wanted, host, port, given, ready)), name="mock-upstream", daemon=True
         )
         self._thread.start()
         try:
@@ -98,10 +109,17 @@ class MockServer:
             raise
         return self._running.base_url
 
-    async def _serve(self, plans: tuple[MockPlan, ...], host: str, port: int, ready: Future[RunningMock]) -> None:
+    async def _serve(
+        self,
+        plans: tuple[MockPlan, ...],
+        host: str,
+        port: int,
+        options: Mapping[str, Json],
+        ready: Future[RunningMock],
+    ) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            running = await serve_mock(plans, host, port)
+            running = await serve_mock(plans, host, port, options)
         except OSError as problem:
             ready.set_exception(problem)
             return

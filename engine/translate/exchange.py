@@ -181,7 +181,7 @@ def read_reply(target: Target, build: Build, scope: Scope, reply: UpstreamReply,
         "models": list(target.known_models) if target.known_models is not None else None,
     }
     try:
-        check_reply(target, reply.status, reply_scope, retry_after_s(reply.headers))
+        check_reply(target, reply.status, reply_scope, retry_after_s(reply.headers, scope["ctx"]["now"]))
     except (RequestError, UpstreamError, TranslationError):
         raise
     except EngineError as error:
@@ -206,7 +206,7 @@ def _decode(reply: UpstreamReply, codec: Codec) -> tuple[Json, bool]:
         return None, False
 
 
-def retry_after_s(headers: Headers) -> int | None:
+def retry_after_s(headers: Headers, now: float | None = None) -> int | None:
     """Read `retry-after-ms` or `retry-after` in seconds; a date needs a clock, so its wait is taken against `date`.
 
     Returns None for none or garbage, at least 1 otherwise (F17, F18).
@@ -221,8 +221,10 @@ def retry_after_s(headers: Headers) -> int | None:
     if text is None:
         return None
     try:
-        until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
-        return max(1, round((until - now).total_seconds()))
+        until = parsedate_to_datetime(text)
+        if "date" in headers:
+            return max(1, round((until - parsedate_to_datetime(headers["date"])).total_seconds()))
+        return None if now is None else max(1, round(until.timestamp() - now))
     except (TypeError, ValueError, OverflowError):
         return None
 

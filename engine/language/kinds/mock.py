@@ -12,6 +12,7 @@ from engine.language.inherit import Resolved
 from engine.language.kinds.dialect import parse_route
 from engine.language.kinds.endpoint import digest_of
 from engine.language.kinds.mock_shape import MOCK
+from engine.language.kinds.mock_stream import REPLY, StreamCompiler
 from engine.language.kinds.sections import (
     entries_of,
     literal_text,
@@ -20,24 +21,14 @@ from engine.language.kinds.sections import (
     warn_unused_fragments,
 )
 from engine.language.problems import Problems, did_you_mean
-from engine.language.reader import Entry, MappingNode, Node, ScalarNode, SequenceNode, to_json
-from engine.language.static_types import ANY, NUMBER, OBJECT, STRING, Type, array_of, object_of
+from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
+from engine.language.static_types import NUMBER, STRING, Type
 from engine.language.tree import Env, TemplateLoader, Usage
-from engine.translate.mock_plan import (
-    FAULTS_WITH_REPLY,
-    STREAM_FRAMINGS,
-    Accept,
-    Behaviour,
-    MockPlan,
-    MockRoute,
-    MockStream,
-)
+from engine.translate.mock_plan import FAULTS_WITH_REPLY, Accept, Behaviour, MockPlan, MockRoute, MockStream
 from engine.translate.plan import RoutePlan
 from engine.types import Build, Json
 
-REPLY: Final = object_of({}, {"status": NUMBER, "headers": OBJECT, "body": ANY})
 _FLAT: Final[tuple[str, ...]] = ("method", "path", "accept", "behaviours", "stream", "scripts")
-_NO_STREAM: Final[dict[str, Entry]] = {}
 _MAX_SHOWN_PROBLEM_CHARS: Final = 300
 
 
@@ -67,6 +58,7 @@ class _Mock:
         self.compiler = make_compiler(resolved.root, problems, load_template)
         self.options = read_options(self.root.get("options"), problems)
         self.names: dict[str, Type] = {**scopes.mock_names(), "opt": scopes.option_scope(self.options)}
+        self.streams = StreamCompiler(self.compiler, self.names)
 
     def env(self, where: str, names: dict[str, Type] | None = None) -> Env:
         return Env(names or self.names, where, "reply", Usage(), unknown_key="E022")
@@ -125,25 +117,29 @@ class _Mock:
         path = literal_text(node.get("path"))
         if path is None:
             self.problems.add("E024", f"{where} lacks the key 'path'", node.mark, help=("e.g. path: /v1/chat",))
-        behaviours = self._behaviours(node, where)
+        streamed = self.streams.of_route(node, where)
+        behaviours = self._behaviours(node, where, streamed)
         method = literal_text(node.get("method")) or "POST"
         return MockRoute(
             name=name,
             route=RoutePlan(method, path or "/", parse_route(path or "/")),
             accept=self._accept(node.get("accept"), where),
             behaviours=behaviours,
-            scripts=self._scripts(node.get("scripts"), {each.name: each for each in behaviours}, where),
+            scripts=self._scripts(node, {each.name: each for each in behaviours}, where, streamed),
         )
 
     # -- answers
 
-    def _behaviours(self, route: MappingNode, where: str) -> tuple[Behaviour, ...]:
+    def _behaviours(self, route: MappingNode, where: str, streamed: MockStream | None) -> tuple[Behaviour, ...]:
         """The behaviours in the order of trying.
 
         The one without `when` is tried last wherever it stands: else a child could add none to its parent's.
         """
         place = f"{where}.behaviours"
-        found = [self._behaviour(name, node, f"{place}.{name}") for name, node in entries_of(route.get("behaviours"))]
+        found = [
+            self._behaviour(name, node, f"{place}.{name}", route, streamed)
+            for name, node in entries_of(route.get("behaviours"))
+        ]
         open_ones = [each for each in found if each.when is None]
         section = route.get("behaviours")
         if not open_ones:
@@ -160,9 +156,13 @@ class _Mock:
             )  # fmt: skip
         return (*(each for each in found if each.when is not None), *open_ones[:1])
 
-    def _behaviour(self, name: str, node: MappingNode, where: str) -> Behaviour:
+    def _behaviour(
+        self, name: str, node: MappingNode, where: str, route: MappingNode | None = None, streamed: MockStream | None = None
+    ) -> Behaviour:
+        """One behaviour. A good answer that says nothing of streams is streamed as its route is."""
         when, fault, reply = node.get("when"), literal_text(node.get("fault")), node.get("reply")
-        if reply is None and (fault is None or fault in FAULTS_WITH_REPLY):
+        own = self.streams.of_behaviour(node.get("stream"), route, where)
+        if reply is None and own is None and (fault is None or fault in FAULTS_WITH_REPLY):
             what = f"`fault: {fault}` needs a reply to break" if fault else "it has neither `reply` nor `fault`"
             self.problems.add("E024", f"{where} answers nothing: {what}", node.mark)
         return Behaviour(
@@ -171,27 +171,31 @@ class _Mock:
             reply=self._optional(reply, self.env(f"{where}.reply"), REPLY),
             delay_s=self._optional(node.get("delay_s"), self.env(f"{where}.delay_s"), NUMBER),
             fault=fault,
+            stream=own or (streamed if reply is not None and fault is None else None),
         )
 
     def _optional(self, node: Node | None, env: Env, expected: Type) -> Build | None:
         return None if node is None else self.compiler.function(node, env, expected)
 
     def _scripts(
-        self, node: Node | None, behaviours: dict[str, Behaviour], where: str
+        self, route: MappingNode, behaviours: dict[str, Behaviour], where: str, streamed: MockStream | None
     ) -> dict[str, tuple[Behaviour, ...]]:
         scripts: dict[str, tuple[Behaviour, ...]] = {}
+        node = route.get("scripts")
         for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
             assert isinstance(entry.value, SequenceNode)
             steps = [
-                self._step(item, behaviours, f"{where}.scripts.{name}[{index}]")
+                self._step(item, behaviours, f"{where}.scripts.{name}[{index}]", route, streamed)
                 for index, item in enumerate(entry.value.items)
             ]
             scripts[name] = tuple(step for step in steps if step is not None)
         return scripts
 
-    def _step(self, item: Node, behaviours: dict[str, Behaviour], where: str) -> Behaviour | None:
+    def _step(
+        self, item: Node, behaviours: dict[str, Behaviour], where: str, route: MappingNode, streamed: MockStream | None
+    ) -> Behaviour | None:
         if isinstance(item, MappingNode):
-            return self._behaviour(where, item, where)
+            return self._behaviour(where, item, where, route, streamed)
         assert isinstance(item, ScalarNode)
         found = behaviours.get(str(item.value))
         if found is None:

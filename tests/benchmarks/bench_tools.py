@@ -1,0 +1,116 @@
+"""What reading tool calls costs: plain text per delta, and hostile text of 1 and 2 MB.
+
+Run as a script: `python tests/benchmarks/bench_tools.py`. Prints µs per delta, seconds, and t(2n)/t(n), best of 3.
+`tests/translate/tools/test_cost.py` holds the figures loosely.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from engine.language.catalog import read_catalog
+from engine.translate.tools.plan import ToolformatPlan
+from engine.translate.tools.reader import ToolReader
+from engine.types import JsonObject
+
+DELTA_CHARS: Final = 40
+MB: Final = 1 << 20
+TOOLS: Final[list[JsonObject]] = [
+    {"type": "function", "function": {"name": "run", "parameters": {"properties": {"script": {"type": "string"}}}}}
+]
+_FILL: Final = "Words, and more words that say nothing about it. "
+
+
+def spread(bit: str, count: int, size: int) -> str:
+    """`count` times a bit, among plain text of about `size` characters in all."""
+    gap = max(size // count - len(bit), 1)
+    filling = (_FILL * (gap // len(_FILL) + 1))[:gap]
+    return (bit + filling) * count
+
+
+HOSTILE: Final[dict[str, tuple[tuple[str, ...], Callable[[int], str]]]] = {
+    "10,000 `<`": (("xml_json",), lambda size: spread("<", 10_000 * size // MB, size)),
+    "10,000 unclosed <tool_call>": (("xml_json",), lambda size: spread("<tool_call>", 10_000 * size // MB, size)),
+    "10,000 unclosed calls": (
+        ("xml_json",),
+        lambda size: spread('<tool_call>{"name": "run", "arguments": {"script": "', 10_000 * size // MB, size),
+    ),
+    "10,000 damaged calls": (
+        ("xml_json",),
+        lambda size: spread('<tool_call>{"name": "run", "arguments": {"script": @', 10_000 * size // MB, size),
+    ),
+    "10,000 unclosed parameters": (
+        ("qwen3_coder_xml", "xml_json"),
+        lambda size: spread("<function=run><parameter=script>", 10_000 * size // MB, size),
+    ),
+    "10,000 names without an end": (("qwen3_coder_xml",), lambda size: spread("<function=", 10_000 * size // MB, size)),
+    "10,000 open fences": (("xml_json", "fenced_json"), lambda size: spread("\n```json\n{", 10_000 * size // MB, size)),
+    "bare JSON, unclosed": (("llama3_json",), lambda size: "[\n" * 30 + spread('\n{"a": "b"},', 10_000 * size // MB, size)),
+    "keys before the name": (
+        ("xml_json",),
+        lambda size: "<tool_call>{" + spread('"a": "b", ', 10_000 * size // MB, size).replace(_FILL, ""),
+    ),
+    "one call of 1 MB": (
+        ("xml_json",),
+        lambda size: '<tool_call>{"name": "run", "arguments": {"script": "' + "x" * size,
+    ),
+    "one parameter of 1 MB": (
+        ("qwen3_coder_xml",),
+        lambda size: "<function=run>\n<parameter=script>\n" + "x\n" * (size // 2),
+    ),
+    "white space": (("xml_json",), lambda size: "a" + " " * size),
+    "10,000 escapes": (
+        ("xml_json",),
+        lambda size: spread('<tool_call>{&quot;a', 10_000 * size // MB, size),
+    ),
+}
+"""Hostile texts by name: the formats that read them, and the text for a size in characters."""
+
+
+def formats(names: tuple[str, ...]) -> list[ToolformatPlan]:
+    """The shipped formats of these names."""
+    found = read_catalog().toolformats
+    return [found[name] for name in names]
+
+
+def read_all(plans: list[ToolformatPlan], text: str, step: int) -> float:
+    """Seconds to read a text in deltas of `step` characters."""
+    parts = [text[at : at + step] for at in range(0, len(text), step)]
+    reader = ToolReader(plans, TOOLS)
+    begin = time.perf_counter()
+    for part in parts:
+        reader.feed(part)
+    reader.finish()
+    return time.perf_counter() - begin
+
+
+def plain_us(names: tuple[str, ...] = ("xml_json",)) -> float:
+    """µs per 40-character delta of plain text: best of 9."""
+    text = (_FILL * (MB // len(_FILL)))[: DELTA_CHARS * 5_000]
+    plans = formats(names)
+    return min(read_all(plans, text, DELTA_CHARS) for _ in range(9)) / 5_000 * 1e6
+
+
+def growth(name: str, step: int, size: int = MB) -> tuple[float, float]:
+    """Seconds for `size` and twice as much: best of 3 each."""
+    names, make = HOSTILE[name]
+    plans = formats(names)
+    small, large = make(size), make(2 * size)
+    return min(read_all(plans, small, step) for _ in range(3)), min(read_all(plans, large, step) for _ in range(3))
+
+
+def main() -> None:
+    """Print the figures."""
+    for names in (("xml_json",), ("xml_json", "anthropic_xml", "fenced_json"), ("hermes_json", "qwen3_coder_xml")):
+        print(f"plain text, {' + '.join(names):45} {plain_us(names):6.2f} µs per {DELTA_CHARS}-character delta")
+    for name in HOSTILE:
+        for step in (DELTA_CHARS, 2 * MB):
+            once, twice = growth(name, step)
+            how = "40 a delta" if step == DELTA_CHARS else "whole"
+            print(f"{name:30} {how:10} {once:7.3f} s  {twice:7.3f} s  t(2n)/t(n) {twice / once:5.2f}")
+
+
+if __name__ == "__main__":
+    main()
