@@ -52,6 +52,7 @@ class Record:
     """What happened to one call. The log line is made of these fields and of nothing else (rule R3).
 
     `duration_ms` is the whole time, `upstream_ms` the part spent waiting for upstreams; `detail` is for the operator.
+    `streamed` is how a stream was made: native, emulated, or fallback (emulated after a stream that failed).
     """
 
     request_id: str
@@ -65,6 +66,7 @@ class Record:
     generation: str | None = None
     status: int = 0
     code: str | None = None
+    streamed: str = ""
     calls: int = 0
     upstream_status: int | None = None
     upstream_ms: float = 0.0

@@ -27,7 +27,7 @@ class ChatRun:
     def __init__(
         self, gateway: Gateway, call: ClientCall, progress: Progress, request: JsonObject, choice: Choice
     ) -> None:
-        self.context: Context = new_context(call.request_id)
+        self.context: Context = replace(new_context(call.request_id), client_wire=call.dialect.wire)
         self._gateway = gateway
         self._call = call
         self._progress = progress

@@ -25,7 +25,7 @@ from engine.gateway.streaming import StreamReply, Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
 from engine.gateway.upstream import HttpUpstream, LiveReply
-from engine.translate.client import read_client, write_error, write_reply
+from engine.translate.client import read_client, read_model_id, write_error, write_reply
 from engine.translate.exchange import models_exchange
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
 from engine.translate.wire import ClientReply, Context, UpstreamReply, UpstreamRequest
@@ -162,7 +162,8 @@ class Gateway:
         return self.write(call, {"models": models}, new_context(call.request_id))
 
     async def _serve_model(self, call: ClientCall, progress: Progress) -> ClientReply:
-        asked = call.http.params.get("id", "")
+        body: Json = parse_client_json(call.body, depth=self.config.limits.json_depth) if call.body else {}
+        asked = read_model_id(call.dialect, call.operation, body, call.http, self.dialect_options(call))
         models = {model["id"]: model for model in await self.models.union(call.caller, self._wanted(call))}
         progress.record.model = asked[:200]
         if asked not in models:

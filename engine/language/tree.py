@@ -9,102 +9,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
+from engine.language.compiled import (
+    Compiled,
+    Emit,
+    Env,
+    Test,
+    append,
+    broken,
+    constant,
+    is_broken,
+    plain_object,
+    traced_object,
+    with_types,
+)
 from engine.language.expressions import Expression, compile_expression
 from engine.language.expressions.generation import TooDeepError
 from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, mark_at, to_json
-from engine.language.static_types import (
-    ANY,
-    ARRAY,
-    Type,
-    array_of,
-    describe,
-    literal_type,
-    object_of,
-)
-from engine.language.static_types import (
-    NULL as NULL_TYPE,
-)
-from engine.language.trace import TracedDict, TracedList
-from engine.language.writing import NULL, MappingFailure, Value, Writer, assemble, assemble_condition
+from engine.language.static_types import ANY, ARRAY, Type, array_of, describe, object_of
+from engine.language.usage import Usage
+from engine.language.writing import MappingFailure, Value, Writer, assemble, assemble_condition
 from engine.types import ABSENT, Build, Condition, Json
 
-__all__ = ["MappingFailure", "Value", "Writer"]
+__all__ = ["Compiled", "Emit", "Env", "Fragment", "MappingFailure", "OperatorSpec", "TreeCompiler", "Usage"]
 
 PLAIN_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _LOOKS_LIKE_PATH: Final = re.compile(r"([a-z_]\w*)(?:\.[a-z_]\w*)+")
-
-Emit = Callable[[Writer], Value]
-Test = Callable[[Writer], str]
-
-
-class Usage:
-    """What the expressions of a section read, gathered while it is compiled (DECISIONS 2.11)."""
-
-    def __init__(self) -> None:
-        self.roots: set[str] = set()
-        self.paths: set[tuple[str, ...]] = set()
-        self.fields: set[str] = set()
-        self.constants: set[str] = set()
-        self.whole: set[tuple[str, ...]] = set()
-        """Paths whose value stands in the result as it is."""
-
-    def merge(self, other: Usage, without: frozenset[str] = frozenset()) -> None:
-        """Take over what an inner scope used, except its own names."""
-        self.roots |= other.roots - without
-        self.paths |= other.paths
-        self.fields |= other.fields
-        self.constants |= other.constants
-        self.whole |= other.whole
-
-
-@dataclass(frozen=True, slots=True)
-class Env:
-    """The surroundings of a node: the names in scope, the slot, and what is allowed there.
-
-    `side` is `request` or `reply`: whose fault a `$require` is. `aliases` says which canonical path a loop name stands
-    for, so that `m.name` counts as a read of `req.messages[].name`. With `trace`, what is built remembers its origins.
-    """
-
-    names: Mapping[str, Type]
-    where: str
-    side: str
-    usage: Usage
-    templates: bool = True
-    auth: bool = False
-    trace: bool = False
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unknown_key: str = "E191"
-
-    def inner(self, names: Mapping[str, Type], aliases: Mapping[str, tuple[str, ...]] | None = None) -> Env:
-        """This environment with more names, and a usage of its own."""
-        kept = {name: path for name, path in self.aliases.items() if name not in names}
-        return replace(self, names={**self.names, **names}, aliases={**kept, **(aliases or {})}, usage=Usage())
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A checked node: how it writes itself, its static type, whether it can be absent or `NULL`, and its place.
-
-    `path` is the canonical path that a leaf copies, if it is nothing but a path.
-    """
-
-    emit: Emit
-    type: Type
-    maybe_absent: bool
-    mark: Mark
-    constant: bool = False
-    maybe_null: bool = False
-    path: tuple[str, ...] | None = None
-    auth: bool = False
-
-    def refine(self, **changes: object) -> Compiled:
-        """A copy with some fields replaced."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # the fields are the caller's own knowledge
-
 
 Operator = Callable[["TreeCompiler", MappingNode, Env, Type | None], Compiled]
 
@@ -143,29 +76,6 @@ def operator(name: str, *arguments: str, doc: str, example: str) -> Callable[[Op
     return register
 
 
-def constant(value: Json, mark: Mark) -> Compiled:
-    """A node whose value is known at load."""
-
-    def emit(writer: Writer) -> Value:
-        return Value(writer.constant(NULL if value is None else value), null=value is None)
-
-    return Compiled(emit, literal_type(value), False, mark, constant=True, maybe_null=value is None)
-
-
-def _emit_nothing(writer: Writer) -> Value:
-    return Value(writer.assign("None"), absent=True)
-
-
-def absent(mark: Mark) -> Compiled:
-    """A node that is never there."""
-    return Compiled(_emit_nothing, NULL_TYPE, True, mark)
-
-
-def broken(mark: Mark) -> Compiled:
-    """What a node with an error compiles to: of any type, so that one mistake is reported once."""
-    return Compiled(_emit_nothing, ANY, True, mark)
-
-
 TemplateLoader = Callable[[str, Mark], str | None]
 
 
@@ -186,10 +96,12 @@ class TreeCompiler:
         elif isinstance(node, SequenceNode):
             compiled = self._list(node, env, expected)
         elif any(key.startswith("$") for key in node.entries):
-            return self._operator(node, env, expected)
+            compiled = self._operator(node, env, expected)
         else:
-            return self._object(node, env, expected)
-        self._check_fits(compiled, expected, node)
+            compiled = self._object(node, env, expected)
+        env.usage.broken = env.usage.broken or is_broken(compiled)
+        if not isinstance(node, MappingNode):
+            self._check_fits(compiled, expected, node)
         return compiled
 
     def function(self, node: Node, env: Env, expected: Type | None = None) -> Build:
@@ -197,7 +109,10 @@ class TreeCompiler:
 
         The function raises MappingFailure, and what `$raise` and `$require` raise.
         """
-        compiled = self.tree(node, env, expected)
+        return self.assembled(self.tree(node, env, expected), node, env)
+
+    def assembled(self, compiled: Compiled, node: Node, env: Env) -> Build:
+        """The function of a node that is compiled already."""
         try:
             return assemble(compiled.emit, auth=compiled.auth)
         except TooDeepError:
@@ -300,18 +215,12 @@ class TreeCompiler:
             mark, room = mark_at(node, problem.offset + lead)
             message = f"{problem.message} (in {env.where})" if problem.code == "E102" else problem.message
             self.problems.add(problem.code, message, mark, length=min(problem.length, room), help=problem.help)
-        if expression is not None:
-            self._note_usage(expression, env)
+        if expression is None:
+            env.usage.broken = True
+            return None
+        paths = {env.resolved(path) for path in expression.paths}
+        env.usage.note(expression.roots, paths, expression.fields, expression.constants)
         return expression
-
-    @staticmethod
-    def _note_usage(expression: Expression, env: Env) -> None:
-        usage = env.usage
-        usage.roots |= expression.roots
-        usage.fields |= expression.fields
-        usage.constants |= expression.constants
-        for path in expression.paths:
-            usage.paths.add(env.aliases.get(path[0], (path[0],)) + path[1:])
 
     def condition(self, node: Node, env: Env) -> Condition:
         """A condition as a function of its own. Null counts as false (DECISIONS 2.14)."""
@@ -401,7 +310,7 @@ class TreeCompiler:
         )
         if not env.trace and all(each.constant for _, each in members):
             return constant(to_json(node), node.mark)
-        emit = with_types(_traced_object(members) if env.trace else _plain_object(members), env)
+        emit = with_types(traced_object(members) if env.trace else plain_object(members), env)
         return Compiled(emit, static, False, node.mark, auth=env.auth)
 
     def _unknown_member(self, key: str, node: ScalarNode, fields: Mapping[str, Type], env: Env) -> None:
@@ -475,14 +384,16 @@ class TreeCompiler:
 
 @dataclass(slots=True)
 class Fragment:
-    """One entry of `define`: checked when it is first used, in the scope of its arguments alone."""
+    """One entry of `define`, checked in the scope of its arguments alone, once for each kind of place it is used in.
+
+    `made` holds what it became, by the place's side, what is allowed there, and the type that is wanted.
+    """
 
     name: str
     arguments: tuple[str, ...]
     value: Node
     mark: Mark
-    compiled: Compiled | None = None
-    usage: Usage = field(default_factory=Usage)
+    made: list[tuple[Env, Type | None, Compiled]] = field(default_factory=list)
     busy: bool = False
     used: bool = False
 
@@ -496,71 +407,4 @@ def plain_path(expression: Expression, env: Env) -> tuple[str, ...] | None:
     """The canonical path of an expression that is nothing but a path."""
     if not PLAIN_PATH.fullmatch(expression.text.strip()):
         return None
-    parts = tuple(expression.text.strip().split("."))
-    return env.aliases.get(parts[0], (parts[0],)) + parts[1:]
-
-
-# -- writing
-
-
-def with_types(emit: Emit, env: Env) -> Emit:
-    """Make the container types known to what `emit` writes: plain ones, or those that keep origins."""
-    types = {"new_dict": TracedDict, "new_list": TracedList} if env.trace else {"new_dict": dict, "new_list": list}
-
-    def emit_with_types(writer: Writer) -> Value:
-        writer.names.update(types)
-        return emit(writer)
-
-    return emit_with_types
-
-
-def append(writer: Writer, made: str, value: Value, mark: Mark, *, trace: bool) -> None:
-    """Write: append a value to a list unless it is absent."""
-    text = writer.object_value(value)
-    line = f"{made}.put({text}, {writer.constant(mark)})" if trace else f"{made}.append({text})"
-    if value.absent:
-        with writer.block(f"if {value.name} is not None"):
-            writer.write(line)
-    else:
-        writer.write(line)
-
-
-def _plain_object(members: list[tuple[str, Compiled]]) -> Emit:
-    def emit(writer: Writer) -> Value:
-        made = writer.assign("{}")
-        for key, member in members:
-            value = member.emit(writer)
-            line = f"{made}[{writer.text(key)}] = {writer.object_value(value)}"
-            if value.absent:
-                with writer.block(f"if {value.name} is not None"):
-                    writer.write(line)
-            else:
-                writer.write(line)
-        return Value(made)
-
-    return emit
-
-
-def _traced_object(members: list[tuple[str, Compiled]]) -> Emit:
-    def emit(writer: Writer) -> Value:
-        made = writer.assign("new_dict()")
-        for key, member in members:
-            value = member.emit(writer)
-            name, mark = writer.text(key), writer.constant(member.mark)
-            with writer.block(f"if {value.name} is None"):
-                writer.write(f"{made}.absent[{name}] = {mark}")
-            with writer.block("else"):
-                writer.write(f"{made}.put({name}, {writer.object_value(value)}, {mark})")
-        return Value(made)
-
-    return emit
-
-
-def into(writer: Writer, target: str, compiled: Compiled) -> None:
-    """Write a node and leave its value in `target`."""
-    writer.write(f"{target} = {compiled.emit(writer).name}")
-
-
-def branches(results: list[Compiled]) -> dict[str, bool]:
-    """What a value out of one of several branches can be: absent, `NULL`."""
-    return {"absent": any(each.maybe_absent for each in results), "null": any(each.maybe_null for each in results)}
+    return env.resolved(tuple(expression.text.strip().split(".")))

@@ -41,8 +41,11 @@ class MappingFailure(EngineError):
     """A mapping met data that it cannot handle. Says where in the file and what kind of value, never the value."""
 
     def __init__(self, code: str, message: str, mark: Mark) -> None:
-        super().__init__(f"{code} {mark}: {message}", code=code)
+        super().__init__(message, code=code)
         self.mark = mark
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.mark}: {self.message}"
 
 
 class Value(NamedTuple):

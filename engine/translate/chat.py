@@ -6,9 +6,7 @@ it for the request, feeds the bytes to `Chat.live`, and gets the client's bytes 
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
+from collections.abc import Callable, Generator
 from engine.errors import UpstreamError
 from engine.translate.exchange import build_chat_request, read_reply, request_scope
 from engine.translate.lifecycle import Lifecycle
@@ -56,7 +54,7 @@ class Chat:
         self._codec = codec
         self._offer: Offer | None = None
         fitted = self._with_tools(request, str(model["id"]))
-        prepared = prepare(target.plan, fitted, str(model["id"]), losses)
+        prepared = prepare(target.plan, fitted, str(model["id"]), losses, context.client_wire)
         self._scope = request_scope(target, prepared, model, context)
 
     def _with_tools(self, request: JsonObject, model_id: str) -> JsonObject:
@@ -79,6 +77,8 @@ class Chat:
     def whole(self, reply: UpstreamReply) -> JsonObject:
         """The canonical reply of a whole answer. Raises UpstreamError, TranslationError."""
         plan = self.target.plan
+        if plan.stream is not None and 200 <= reply.status < 300 and _is_event_stream(reply):
+            return self._collected(reply.body)
         emitted = read_reply(self.target, plan.response, self._scope, reply, self._codec)
         if self._offer is not None and self._offer.tools and emitted is not ABSENT:
             emitted = read_calls(emitted, self._offer, self.losses)
@@ -91,6 +91,14 @@ class Chat:
             losses=self.losses,
             codec=self._codec,
         )
+
+    def _collected(self, body: bytes) -> JsonObject:
+        """The reply of an upstream that streamed unasked (F26)."""
+        life = Lifecycle(stream_start(self.asked, self.context), choices=self.asked.get("n") or 1)
+        answer = self.live(life, None)
+        for step in (lambda: answer.feed(body), answer.flush, answer.close):
+            step()
+        return {**life.out, "losses": self.losses.as_json()}
 
     def _note_missing_call(self, has_calls: bool) -> None:
         if self._offer is not None and self._offer.choice.must_call and not has_calls:
@@ -106,42 +114,54 @@ class Chat:
             raise ValueError(f"{self.target.plan.id} does not stream")
         upstream = UpstreamStream(self.target, plan, self._scope, self._codec)
         tools = ToolFilter(self._offer, self.losses) if self._offer is not None and self._offer.tools else None
-        return LiveAnswer(upstream, Translation(life, client, tools), insists=plan.insists)
+        return LiveAnswer(upstream, Translation(life, client, tools), self._note_missing_call, insists=plan.insists)
+
+
+def _is_event_stream(reply: UpstreamReply) -> bool:
+    return reply.headers.get("content-type", "").lower().startswith("text/event-stream")
 
 
 class LiveAnswer:
-    """A native stream on its way: upstream bytes in, client bytes out."""
+    """A native stream on its way: upstream bytes in, client bytes out.
 
-    def __init__(self, upstream: UpstreamStream, translation: Translation, *, insists: bool) -> None:
-        self.pending: Any = None
-        """What the driver was waiting for when it committed the answer before the first event."""
+    `check` is told at the end whether there were tool calls.
+    """
+
+    def __init__(
+        self, upstream: UpstreamStream, translation: Translation, check: Callable[[bool], None], *, insists: bool
+    ) -> None:
+        self._check = check
         self._upstream = upstream
         self.translation = translation
         self._insists = insists
 
     @property
     def ended(self) -> bool:
-        """Whether the upstream's terminator was seen; what it still sends is of no interest."""
-        return self._upstream.ended
+        """Whether the upstream's terminator or a failure was seen; what it still sends is of no interest."""
+        return self._upstream.ended or self._upstream.failure is not None
 
     @property
-    def finished(self) -> bool:
-        """Whether the client has got the last frame."""
-        return self.translation.lifecycle.closed
+    def may_end(self) -> bool:
+        """Whether the answer is whole although its connection broke: a finish reason is enough, if none insists."""
+        return self.translation.lifecycle.is_complete and not self._insists
 
     def feed(self, data: bytes) -> bytes:
         """The client bytes that these upstream bytes make. Raises UpstreamError, TranslationError."""
         return self.translation.take(self._upstream.feed(data))
 
+    def flush(self) -> bytes:
+        """The upstream closed its stream: what was left of it."""
+        return self.translation.take(self._upstream.close())
+
     def close(self) -> bytes:
-        """The upstream is done. Raises UpstreamError when the answer was cut or held nothing."""
-        last = self.translation.take(self._upstream.close())
+        """The last frames, after `flush`. Raises UpstreamError when the answer was cut or held nothing."""
+        if self._upstream.failure is not None:
+            raise self._upstream.failure
         life = self.translation.lifecycle
         life.terminated = self._upstream.ended
         if self._insists and not self._upstream.ended:
             life.forget_finish()
-        return last + self.translation.end()
-
-    def fail(self, failure: UpstreamError) -> bytes:
-        """The stream failed after it began."""
-        return self.translation.fail(failure.info)
+        held = self.translation.flush()
+        if life.is_complete:
+            self._check(life.has_calls)
+        return held + self.translation.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
-from engine.translate.canonical import KIND_NAMES, check_request, refuse
+from engine.translate.canonical import KIND_NAMES, check_request, missing, refuse
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec, DialectPlan, OperationPlan
 from engine.translate.wire import ClientReply, HttpInput
@@ -30,11 +30,46 @@ def read_client(
     except (RequestError, UpstreamError, TranslationError):
         raise
     except EngineError as error:
-        info = ErrorInfo(
-            "internal", "The request could not be translated.", code="mapping_request_error", retryable=False
-        )
-        raise TranslationError(info, detail=f"{dialect.id}.{operation.name}: {error}") from error
+        raise _unreadable(dialect, operation, error) from error
     return check_request(_with_unread(request, body, operation))
+
+
+_DATA_FAULT: Final = "R002"
+"""The code of an expression that met a value of a type it cannot work with."""
+
+
+def _unreadable(dialect: DialectPlan, operation: OperationPlan, error: EngineError) -> RequestError | TranslationError:
+    """A client's value of a wrong type is the client's fault; any other failure of the dialect's rules is ours."""
+    detail = f"{dialect.id}.{operation.name}: {error}"
+    if error.code == _DATA_FAULT:
+        message = f"A field of the request is of a wrong type: {error.message}."
+        return RequestError(ErrorInfo("invalid_request", message, code="invalid_type", retryable=False), detail=detail)
+    info = ErrorInfo("internal", "The request could not be translated.", code="mapping_request_error", retryable=False)
+    return TranslationError(info, detail=detail)
+
+
+def read_model_id(
+    dialect: DialectPlan, operation: OperationPlan, body: Json, http: HttpInput, options: JsonObject
+) -> str:
+    """The model that a `model` operation asks for: what its `request` says, else the path parameter `id`.
+
+    Raises RequestError when it says nothing.
+    """
+    if operation.request is None:
+        return http.params.get("id", "")
+    if not isinstance(body, dict):
+        raise refuse(f"The request body must be a JSON object, not {KIND_NAMES[type(body)]}.", None)
+    scope: Scope = {"in": body, "http": http.as_json(), "opt": options}
+    try:
+        made = _run_request(dialect, operation, scope, Losses())
+    except (RequestError, UpstreamError, TranslationError):
+        raise
+    except EngineError as error:
+        raise _unreadable(dialect, operation, error) from error
+    identifier = made.get("id")
+    if not isinstance(identifier, str) or not identifier:
+        raise missing("model")
+    return identifier
 
 
 def _run_request(dialect: DialectPlan, operation: OperationPlan, scope: Scope, losses: Losses) -> JsonObject:

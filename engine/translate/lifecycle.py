@@ -76,12 +76,14 @@ class Choice:
 class Lifecycle:
     """Turns canonical pieces into events. One object per request.
 
-    `start` is the reply as far as it is known before the upstream spoke: id, model, created.
+    `start` is the reply as far as it is known before the upstream spoke: id, model, created. Without `keeps_text` the
+    text of an answer is forgotten once it is passed on, so that a long one takes no memory; `out` has none then.
     """
 
-    def __init__(self, start: JsonObject, *, serial: bool = False, choices: int = 1) -> None:
+    def __init__(self, start: JsonObject, *, serial: bool = False, choices: int = 1, keeps_text: bool = True) -> None:
         self.out: JsonObject = dict(start)
         self._serial = serial
+        self._keeps_text = keeps_text
         self._choices = [Choice(index) for index in range(choices)]
         self._blocks = 0
         self._started = False
@@ -156,8 +158,9 @@ class Lifecycle:
         events = self._move(choice, kind)
         if events is None or not isinstance(piece, str):
             return []
-        (choice.text if kind == "text" else choice.reasoning).append(piece)
-        choice.open_text.append(piece)
+        if self._keeps_text:
+            (choice.text if kind == "text" else choice.reasoning).append(piece)
+            choice.open_text.append(piece)
         events.append(self._block_event(choice, kind, self._blocks - 1, text=piece))
         return events
 
@@ -270,6 +273,15 @@ class Lifecycle:
         """Whether nothing of an answer has come."""
         return all(choice.state == IDLE for choice in self._choices)
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether a tool call has begun."""
+        return any(call.started for choice in self._choices for call in choice.calls)
+
+    def usage_so_far(self) -> JsonObject | None:
+        """The usage as far as the upstream has told it, for the record of a stream that was cut."""
+        return complete_usage(self._usage)
+
     def end(self) -> list[Event]:
         """The upstream's stream is over: close blocks, then finish, usage, end.
 
@@ -284,6 +296,10 @@ class Lifecycle:
                     "The upstream's stream ended before the answer was complete.",
                     code="upstream_incomplete",
                 )
+            )
+        if self.is_empty and all(choice.finish_reason is None for choice in self._choices):
+            raise UpstreamError(
+                ErrorInfo("upstream", "The upstream answered without any content.", code="upstream_empty")
             )
         events = self.start()
         for choice in self._choices:

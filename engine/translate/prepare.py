@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.errors import ErrorInfo, RequestError
+from engine.translate.foreign import without_foreign_state
 from engine.translate.losses import Losses
 from engine.translate.plan import EndpointPlan, ParamPolicy
 from engine.types import Json, JsonObject
@@ -49,11 +50,14 @@ def unsupported(message: str, param: str) -> RequestError:
     return RequestError(ErrorInfo("invalid_request", message, code="unsupported_feature", param=param, retryable=False))
 
 
-def prepare(plan: EndpointPlan, request: JsonObject, model_id: str, losses: Losses) -> JsonObject:
+def prepare(
+    plan: EndpointPlan, request: JsonObject, model_id: str, losses: Losses, client_wire: str | None = None
+) -> JsonObject:
     """Return the request as the endpoint's mapping shall see it; `request` itself is not changed.
 
     Raises RequestError (400) naming the field for what the endpoint cannot take and policy does not let go.
     """
+    request = without_foreign_state(request, plan.wire, client_wire, losses)
     _refuse_tools(plan, request, model_id)
     kept = _fit_fields(plan, request, losses)
     for name, policy in plan.params.items():

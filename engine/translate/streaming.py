@@ -7,7 +7,7 @@ calls, for a native stream, for an emulated one (`replay`), and for collecting a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
@@ -37,7 +37,8 @@ class PieceFilter(Protocol):
 class UpstreamStream:
     """Runs the rules of one endpoint's `stream`. `scope` is the request's scope; `ev` and `st` are added to it.
 
-    State   `ended` once the terminator was seen: what comes after it is ignored (F39).
+    State   `ended` once the terminator was seen: what comes after it is ignored (F39). `failure` once a frame meant
+            one: the pieces before it are still given, so that no split of the bytes changes what a client gets.
     """
 
     def __init__(self, target: Target, plan: StreamPlan, scope: Scope, codec: Codec) -> None:
@@ -47,9 +48,15 @@ class UpstreamStream:
         self._loads = codec.loads
         self._scope = {**scope, "st": dict(plan.state), "ev": None}
         self.ended = False
+        self.failure: UpstreamError | TranslationError | None = None
 
     def feed(self, data: bytes) -> list[JsonObject]:
-        """The canonical pieces that these bytes complete. Raises UpstreamError, TranslationError."""
+        """The canonical pieces that these bytes complete; those before a failure first.
+
+        Raises UpstreamError, TranslationError: what failed, once its pieces are out.
+        """
+        if self.failure is not None:
+            raise self.failure
         if self.ended:
             return []
         try:
@@ -59,20 +66,31 @@ class UpstreamStream:
 
     def close(self) -> list[JsonObject]:
         """The connection closed cleanly: what was left, and what `at_end` makes of it."""
+        if self.failure is not None:
+            raise self.failure
         if self.ended:
             return []
         try:
-            pieces = self._run(self._framer.flush())
+            left = self._framer.flush()
         except FramingError as error:
-            raise self._bad_stream(error) from error
+            raise self._bad_stream(error, "upstream_incomplete") from error
+        # A last frame that is no JSON was cut; whether the answer was whole before it is the lifecycle's to say.
+        whole = [frame for frame in left if self._plan.decode != "json" or self._is_json(frame) or self._is_done(frame)]
+        pieces = self._run(whole)
         if not self.ended and self._plan.at_end is not None:
             pieces += self._apply(self._plan.at_end)
         return pieces
 
+    def _is_done(self, frame: Frame) -> bool:
+        self._scope["ev"] = self._event(frame)
+        return self._plan.done is not None and bool(self._plan.done(self._scope))
+
+    def _is_json(self, frame: Frame) -> bool:
+        return self._event(frame)["json"] is not None or frame.data.strip() == "null"
+
     @staticmethod
-    def _bad_stream(error: FramingError) -> UpstreamError:
-        too_large = "too large" in str(error)
-        code = "upstream_too_large" if too_large else "upstream_bad_event"
+    def _bad_stream(error: FramingError, code: str = "upstream_bad_event") -> UpstreamError:
+        code = "upstream_too_large" if "too large" in str(error) else code
         return UpstreamError(
             ErrorInfo("upstream", "The upstream's stream could not be read.", code=code), detail=str(error)
         )
@@ -82,19 +100,28 @@ class UpstreamStream:
         for frame in frames:
             if self.ended:
                 break
-            self._scope["ev"] = event = self._event(frame)
-            if self._plan.done is not None and self._plan.done(self._scope):
-                self.ended = True
+            try:
+                pieces += self._frame(frame)
+            except (UpstreamError, TranslationError) as failure:
+                self.failure = failure
+                if not pieces:
+                    raise
                 break
-            if event["json"] is None and self._plan.decode == "json" and frame.data.strip() != "null":
-                if not frame.data and frame.event is None:
-                    continue
-                raise UpstreamError(
-                    ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"),
-                    detail="a frame is not JSON",
-                )
-            pieces += self._apply(self._plan.rule)
         return pieces
+
+    def _frame(self, frame: Frame) -> list[JsonObject]:
+        self._scope["ev"] = event = self._event(frame)
+        if self._plan.done is not None and self._plan.done(self._scope):
+            self.ended = True
+            return []
+        if event["json"] is None and self._plan.decode == "json" and frame.data.strip() != "null":
+            if not frame.data and frame.event is None:
+                return []
+            raise UpstreamError(
+                ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"),
+                detail="a frame is not JSON",
+            )
+        return self._apply(self._plan.rule)
 
     def _event(self, frame: Frame) -> JsonObject:
         decoded: Json = None
@@ -220,11 +247,12 @@ class Translation:
     """A streamed answer from pieces to client bytes.
 
     `pieces` filters what the rules give (the reader of tool calls); `client` may be None, where a stream is collected
-    into one reply.
+    into one reply. `note` makes what is said before the last frames, of what is known only then.
     """
 
     def __init__(self, lifecycle: Lifecycle, client: ClientStream | None, pieces: PieceFilter | None = None) -> None:
         self.lifecycle = lifecycle
+        self.note: Callable[[], bytes] | None = None
         self._client = client
         self._filter = pieces
 
@@ -240,14 +268,16 @@ class Translation:
                 events += self.lifecycle.take(each)
         return self._write(events)
 
-    def end(self) -> bytes:
-        """The upstream is done: the last frames. Raises UpstreamError where it was cut."""
-        events = [event for piece in self._held() for event in self.lifecycle.take(piece)]
-        return self._write(events + self.lifecycle.end())
-
-    def _held(self) -> Iterable[JsonObject]:
+    def flush(self) -> bytes:
         """What a filter held back; not when the answer was cut, which `end` is about to say."""
-        return self._filter.finish() if self._filter is not None and self.lifecycle.is_complete else ()
+        if self._filter is None or not self.lifecycle.is_complete:
+            return b""
+        return self._write([event for piece in self._filter.finish() for event in self.lifecycle.take(piece)])
+
+    def end(self) -> bytes:
+        """The last frames, after `flush`. Raises UpstreamError where the answer was cut."""
+        noted = self.note() if self.note is not None and self.lifecycle.is_complete else b""
+        return noted + self._write(self.lifecycle.end())
 
     def fail(self, info: ErrorInfo) -> bytes:
         """The stream failed after it began: an error event in the client's dialect, and nothing after it."""

@@ -12,11 +12,15 @@ from engine.types import Json, JsonObject, Secret
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the outside world lends to one request. `now` is Unix time in seconds."""
+    """What the outside world lends to one request. `now` is Unix time in seconds.
+
+    `client_wire` is the wire of the client's dialect: state that came over it may go to an endpoint of the same wire.
+    """
 
     request_id: str
     now: int
     stream: bool = False
+    client_wire: str | None = None
 
     def as_json(self) -> JsonObject:
         """The object that expressions see as `ctx`."""

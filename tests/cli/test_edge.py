@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -91,12 +91,18 @@ def test_a_broken_pipe_is_quiet() -> None:
     assert process.returncode == 0
 
 
+def _children_cpu_s() -> float:
+    """Processor time of ended children: a machine busy with other things does not lengthen it."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
 def test_help_comes_at_once() -> None:
     """The budget is 300 ms; `tests/benchmarks/bench_cli_start.py` measures, this only sounds an alarm."""
     took = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = _children_cpu_s()
         subprocess.run(_engine("--help"), cwd=ROOT, capture_output=True, check=True)
-        took.append(time.perf_counter() - begun)
+        took.append(_children_cpu_s() - begun)
 
-    assert min(took) < 0.6
+    assert min(took) < 0.4

@@ -152,7 +152,6 @@ def test_join_runs_never_merges_null(compile_tree: Make) -> None:
     assert ABSENT is tried.run({"x": None})
 
 
-@pytest.mark.xfail(strict=True, reason="lists.py _joined: a text beside a list of parts is dropped without a trace")
 def test_join_runs_keeps_a_text_beside_a_list(compile_tree: Make) -> None:
     """A message with text content and a neighbour with parts (both legal) lose nothing when they are merged."""
     turns = [{"r": "u", "c": "first"}, {"r": "u", "c": [{"type": "text", "text": "second"}]}]
@@ -298,10 +297,8 @@ def test_join_runs_knows_the_keys_of_its_items(compile_tree: Make) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("{$each: =x, as: i, index: i, do: =i}", marks=pytest.mark.xfail(
-            strict=True, reason="lists.py: `index` may repeat the name of `as` and then hides the item")),
-        pytest.param("{$let: {req: =x}, in: =req}", marks=pytest.mark.xfail(
-            strict=True, reason="objects.py compile_let: no E136 for a name that hides another (4a E136)")),
+        "{$each: =x, as: i, index: i, do: =i}",
+        "{$let: {req: =x}, in: =req}",
     ],
 )  # fmt: skip
 def test_no_name_hides_another(compile_tree: Make, text: str) -> None:
@@ -309,7 +306,6 @@ def test_no_name_hides_another(compile_tree: Make, text: str) -> None:
     assert ["E136"] == [each.code for each in compile_tree(text).found]
 
 
-@pytest.mark.xfail(strict=True, reason="lists.py compile_join_runs: a literal `by` (a forgotten =) merges everything")
 def test_join_runs_takes_an_expression_only(compile_tree: Make) -> None:
     """A `by` without `=` is refused (E133), else all items would be one run."""
     assert ["E133"] == [each.code for each in compile_tree("{$join_runs: =x, by: role, concat: [c]}").found]
@@ -374,7 +370,6 @@ def test_a_wrong_use_is_reported(codes: Make, fragments: Any, use: Json, expecte
     assert expected == codes(define=fragments, request=body(use))
 
 
-@pytest.mark.xfail(strict=True, reason="objects.py _compile_fragment: compiled once, for the slot of its first use")
 def test_every_use_of_a_fragment_is_checked_against_its_slot(codes: Make) -> None:
     """A fragment that fits its first place and not its second is E107 there."""
     found = codes(
@@ -385,7 +380,6 @@ def test_every_use_of_a_fragment_is_checked_against_its_slot(codes: Make) -> Non
     assert ["E107"] == found
 
 
-@pytest.mark.xfail(strict=True, reason="objects.py _compile_fragment: the side of the first use decides for all")
 def test_a_require_in_a_fragment_blames_the_side_of_its_use(endpoint: Make) -> None:
     """A fragment used in request and response blames the upstream when the reply lacks the value."""
     plan = endpoint(
@@ -420,7 +414,6 @@ def test_a_raise_of_a_computed_unknown_type_is_still_an_engine_error(compile_tre
         compile_tree("{$raise: {type: =x, message: m}}").run({"x": "odd"})
 
 
-@pytest.mark.xfail(strict=True, reason="fail.py: code and param are not made text (trap 101), unlike in failures.py")
 def test_the_code_of_a_raise_is_text(compile_tree: Make) -> None:
     """The client's `code` is a string or null, also where the mapping writes a number."""
     with pytest.raises(RequestError) as failure:
@@ -429,7 +422,6 @@ def test_the_code_of_a_raise_is_text(compile_tree: Make) -> None:
     assert "1004" == failure.value.info.code
 
 
-@pytest.mark.xfail(strict=True, reason="fail.py: any `status` passes: text, 200, 20 or 99999")
 @pytest.mark.parametrize("status", ["429", 200, 20, 99999])
 def test_the_status_of_a_raise_is_that_of_a_failure(compile_tree: Make, status: Json) -> None:
     """A status that no HTTP error has does not reach a client."""

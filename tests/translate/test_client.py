@@ -90,15 +90,16 @@ def test_refusals_and_losses_of_a_dialect(dialect: Make) -> None:
     )
 
 
-def test_a_dialect_that_fails_on_a_body_is_our_fault(dialect: Make) -> None:
-    """A failing expression is 500 mapping_request_error, the place only in `detail`."""
+def test_a_value_of_a_wrong_type_is_the_clients_fault(dialect: Make) -> None:
+    """An expression that cannot work with a client's value is 400 invalid_type, the place only in `detail`."""
     plan = dialect(chat={"request": {"model": "=join('', in.model)", "messages": "=in.messages"}})
 
-    with pytest.raises(TranslationError) as failure:
+    with pytest.raises(RequestError) as failure:
         read(plan, BODY)
 
-    assert (500, False, True) == (
-        failure.value.info.status, "yaml" in failure.value.info.message, "m0.yaml" in failure.value.detail,
+    assert (400, "invalid_type", False, True) == (
+        failure.value.info.status, failure.value.info.code,
+        "yaml" in failure.value.info.message, "m0.yaml" in failure.value.detail,
     )  # fmt: skip
 
 

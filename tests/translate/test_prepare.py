@@ -175,7 +175,6 @@ def test_a_message_field_that_nobody_reads_is_a_loss(endpoint: Make) -> None:
     assert [("messages[0].name", "dropped")] == run(plan, {**USER, "name": "bob"})[1]
 
 
-@pytest.mark.xfail(strict=True, reason="endpoint.py reads_of: `model.name` counts as a read of messages[].name")
 def test_a_read_of_another_objects_field_does_not_hide_a_loss(endpoint: Make) -> None:
     """A body that reads model.name, as nearly all do, still loses a message's name, and says so."""
     plan = endpoint(request={"path": "/c", "body": {"model": "=model.name", "m": TEXT_ONLY}})
@@ -200,7 +199,6 @@ def test_what_is_sent_is_not_called_lost(endpoint: Make) -> None:
     assert ("cache_control" in prepared["messages"][0]) is (losses == [])
 
 
-@pytest.mark.xfail(strict=True, reason="endpoint.py reads_of: the field name `file` anywhere makes file parts known")
 def test_a_field_of_the_same_name_does_not_make_a_part_known(endpoint: Make) -> None:
     """An endpoint that reads req.extra.file takes no file parts: they are refused, not dropped."""
     plan = endpoint(request={"path": "/c", "body": {"m": TEXT_ONLY, "f": "=req.extra.file"}})

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from engine.language.compiled import Compiled, Emit, Env, absent, branches, into
 from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
 from engine.language.static_types import Type, describe, union
-from engine.language.tree import Compiled, Emit, Env, TreeCompiler, absent, branches, into, operator
+from engine.language.tree import TreeCompiler, operator
+from engine.language.usage import may_be_message
 from engine.language.writing import Value, Writer
 from engine.translate.patterns import PatternTable
 from engine.types import Json
@@ -69,7 +71,8 @@ def compile_switch(compiler: TreeCompiler, node: MappingNode, env: Env, expected
         return compiler.wrong_value(cases_node, "$switch", "a mapping of cases")
     subject = compiler.operand(subject_node, env)
     cases = {key: compiler.tree(entry.value, env, expected) for key, entry in cases_node.entries.items()}
-    env.usage.constants |= set(cases)
+    if subject.path is None or may_be_message(subject.path):
+        env.usage.constants |= set(cases)
     default = compiler.tree(node.entries["default"].value, env, expected) if "default" in node.entries else None
     text = str(subject_node.value)[1:].strip()
     _check_cases(compiler, cases_node, subject.type, text, env, has_default=default is not None)

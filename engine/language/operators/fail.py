@@ -4,36 +4,58 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
-from engine.errors import ErrorInfo, RequestError, UpstreamError
+from engine.errors import ERROR_TYPES, ErrorInfo, RequestError, UpstreamError
 from engine.language.canonical import RAISE_KEYS
+from engine.language.compiled import Compiled, Env, absent, constant
 from engine.language.problems import Mark
 from engine.language.reader import MappingNode, ScalarNode, to_json
 from engine.language.static_types import NULL, STRING, Type, object_of
-from engine.language.tree import Compiled, Env, TreeCompiler, absent, constant, operator
+from engine.language.tree import TreeCompiler, operator
 from engine.language.writing import NULL as NULL_VALUE
-from engine.language.writing import Value, Writer
+from engine.language.writing import MappingFailure, Value, Writer
+from engine.translate.failures import http_status
 from engine.types import Json, JsonObject
 
 RAISED: Final = object_of({}, dict(RAISE_KEYS))
-_DEFAULT_TYPE = {"request": "invalid_request", "reply": "upstream"}
+_DEFAULT_TYPE: Final = {"request": "invalid_request", "reply": "upstream"}
+_DEFAULT_RETRYABLE: Final = {"request": False, "reply": None}
+_MAX_WAIT_S: Final = 1e9
 
 
 def fail(raised: Json, side: str, mark: Mark) -> NoReturn:
-    """Raise what a `$raise` built: the client's fault on a request path, the upstream's on a reply path."""
+    """Raise what a `$raise` built: the client's fault on a request path, the upstream's on a reply path.
+
+    What came out of data and cannot be is left out (a status that is no failure's); a `type` that does not exist is a
+    MappingFailure.
+    """
     values: JsonObject = raised if isinstance(raised, dict) else {}
+    kind = values.get("type") or _DEFAULT_TYPE[side]
+    if not isinstance(kind, str) or kind not in ERROR_TYPES:
+        raise MappingFailure("R002", "the `type` of a `$raise` is none of the error types", mark)
+    retryable = values.get("retryable")
     info = ErrorInfo(
-        values.get("type") or _DEFAULT_TYPE[side],
+        kind,
         str(values.get("message") or "The request cannot be served."),
-        status=values.get("status") or 0,
-        code=values.get("code"),
-        param=values.get("param"),
+        status=http_status(values.get("status")) or 0,
+        code=_text(values.get("code")),
+        param=_text(values.get("param")),
         details=values.get("details"),
-        retry_after_s=values.get("retry_after_s"),
-        retryable=values.get("retryable", False if side == "request" else None),
+        retry_after_s=_seconds(values.get("retry_after_s")),
+        retryable=retryable if isinstance(retryable, bool) else _DEFAULT_RETRYABLE[side],
     )
     if side == "request":
         raise RequestError(info, detail=f"raised at {mark}")
     raise UpstreamError(info, detail=f"raised at {mark}")
+
+
+def _text(value: Json) -> str | None:
+    """A code or path as text: clients take a string or null (trap 101)."""
+    return None if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _seconds(value: Json) -> int | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value < _MAX_WAIT_S else None
 
 
 @operator("$raise", doc="An error instead of a value: 400 on a request path, 502 on a reply path, unless it says more.",

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
+from engine.language.compiled import Compiled, Env, append, with_types
 from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
 from engine.language.static_types import ANY, NUMBER, OBJECT, Type, array_of, item_of
-from engine.language.tree import Compiled, Env, TreeCompiler, append, operator, with_types
+from engine.language.tree import TreeCompiler, operator
 from engine.language.writing import Value, Writer
 from engine.types import Json
 
+_ROOTS_OF_FRAGMENTS: Final = ("opt", "ctx")
 
-def loop_name(compiler: TreeCompiler, node: MappingNode, argument: str, env: Env) -> str | None:
-    """Read the name that `as` or `index` gives; it may not hide another (E136)."""
+
+def check_new_name(compiler: TreeCompiler, name: str, mark: Mark, env: Env) -> None:
+    """E136 for a name that hides another; in a fragment a root name may be used again (DECISIONS 2.14)."""
+    if name in env.names and not (env.fragment and name in _ROOTS_OF_FRAGMENTS):
+        compiler.problems.add(
+            "E136", f"the name {name!r} exists already in {env.where}", mark, length=len(name),
+            help=("choose another name",),
+        )  # fmt: skip
+
+
+def loop_name(
+    compiler: TreeCompiler, node: MappingNode, argument: str, env: Env, taken: str | None = None
+) -> str | None:
+    """Read the name that `as` or `index` gives; it may not hide another, nor be the one that is `taken` (E136)."""
     entry = node.entries.get(argument)
     if entry is None:
         return None
@@ -22,20 +37,16 @@ def loop_name(compiler: TreeCompiler, node: MappingNode, argument: str, env: Env
     if not isinstance(name, str) or not name.isidentifier():
         compiler.problems.add("E133", f"`{argument}` gives a name: letters, digits and _", value.mark)
         return None
-    if name in env.names:
-        compiler.problems.add(
-            "E136", f"the name {name!r} exists already in {env.where}", value.mark, length=len(name),
-            help=("choose another name",),
-        )  # fmt: skip
+    check_new_name(compiler, name, value.mark, env if name != taken else env.inner({name: ANY}))
     return name
 
 
 def warn_unused(
     compiler: TreeCompiler, node: MappingNode, names: tuple[tuple[str, str | None], ...], inner: Env
 ) -> None:
-    """Warn of names that the inner trees never read (W137)."""
+    """Warn of names that the inner trees never read (W137), unless one of these is broken and tells nothing."""
     for argument, name in names:
-        if name is not None and name not in inner.usage.roots:
+        if name is not None and name not in inner.usage.roots and not inner.usage.broken:
             compiler.problems.add(
                 "W137", f"the name {name!r} is never used", node.entries[argument].value.mark, length=len(name)
             )
@@ -48,7 +59,7 @@ def compile_each(compiler: TreeCompiler, node: MappingNode, env: Env, expected: 
     mark = node.entries["$each"].key.mark
     source = compiler.operand(node.entries["$each"].value, env)
     name = loop_name(compiler, node, "as", env) or "as"
-    index = loop_name(compiler, node, "index", env)
+    index = loop_name(compiler, node, "index", env, taken=name)
     inner = _inner(env, source, name, index)
     where_entry = node.entries.get("where")
     where = compiler.test(where_entry.value, inner) if where_entry is not None else None
@@ -170,18 +181,20 @@ def compile_concat(compiler: TreeCompiler, node: MappingNode, env: Env, expected
     return Compiled(with_types(emit, env), array_of(ANY), False, mark, auth=env.auth)
 
 
-@operator("$join_runs", "by", "concat", doc="A list in which neighbours with an equal `by` are merged into one.",
+@operator("$join_runs", "by", "concat", doc="A list in which neighbours with an equal `by` are merged into one: the `concat` keys are joined, of others"
+          " that differ the first stays.",
           example="{$join_runs: =turns, by: =it.role, concat: [content]}")  # fmt: skip
 def compile_join_runs(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
-    """Compile `$join_runs` (DECISIONS 2.8): null never merges; lists and texts of the `concat` keys are joined.
+    """Compile `$join_runs` (DECISIONS 2.8): null never merges.
 
-    A key outside `concat` that differs between the two keeps the first value.
+    Texts and lists are joined, a text beside a list of parts as a part of its own. A key outside `concat` that differs
+    keeps its first value: there is no place at run time to report the other as a loss.
     """
     mark = node.entries["$join_runs"].key.mark
     source = compiler.tree(node.entries["$join_runs"].value, env, expected)
     inner = env.inner({"it": ANY})
     by_node = node.entries["by"].value
-    if not isinstance(by_node, ScalarNode):
+    if not isinstance(by_node, ScalarNode) or not str(by_node.value).startswith("="):
         return compiler.wrong_value(by_node, "$join_runs", "`by`: one =expression over `it`")
     by = compiler.operand(by_node, inner)
     env.usage.merge(inner.usage, frozenset({"it"}))
@@ -231,12 +244,19 @@ def _joined(first: dict[str, Json], second: dict[str, Json], keys: tuple[str, ..
     merged = type(first)(first)
     for key in keys:
         left, right = first.get(key), second.get(key)
-        if isinstance(left, list) and isinstance(right, list):
-            both: list[Json] = type(left)(left)
-            both.extend(right)
-            merged[key] = both
-        elif isinstance(left, str) and isinstance(right, str):
+        if isinstance(left, str) and isinstance(right, str):
             merged[key] = f"{left}\n\n{right}" if left and right else left or right
+        elif isinstance(left, list | str) and isinstance(right, list | str):
+            both: list[Json] = type(left if isinstance(left, list) else right)(_parts(left))
+            both.extend(_parts(right))
+            merged[key] = both
         elif left is None and right is not None:
             merged[key] = right
     return merged
+
+
+def _parts(content: list[Json] | str) -> list[Json]:
+    """Content as a list of parts: a text is one part, or none if it is empty."""
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from engine.language.compiled import Compiled, Env, broken, with_types
+from engine.language.operators.lists import check_new_name
 from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, ScalarNode, SequenceNode
 from engine.language.static_types import ANY, OBJECT, Type
-from engine.language.tree import Compiled, Env, Fragment, TreeCompiler, broken, operator, with_types
+from engine.language.tree import Fragment, TreeCompiler, operator
+from engine.language.usage import ARGUMENT, Usage
 from engine.language.writing import Value, Writer
 
 
@@ -77,6 +80,7 @@ def compile_let(compiler: TreeCompiler, node: MappingNode, env: Env, expected: T
     for name, entry in names_node.entries.items():
         if not name.isidentifier():
             compiler.problems.add("E133", f"{name!r} is not a name: letters, digits and _", entry.key.mark)
+        check_new_name(compiler, name, entry.key.mark, env)
         value = compiler.operand(entry.value, inner)
         bindings.append((name, value))
         usage = inner.usage
@@ -85,7 +89,7 @@ def compile_let(compiler: TreeCompiler, node: MappingNode, env: Env, expected: T
         inner.usage.merge(usage)
     body = compiler.tree(node.entries["in"].value, inner, expected)
     for name, entry in names_node.entries.items():
-        if name not in inner.usage.roots:
+        if name not in inner.usage.roots and not inner.usage.broken:
             compiler.problems.add("W137", f"the name {name!r} is never used", entry.key.mark, length=len(name))
     env.usage.merge(inner.usage, frozenset(name for name, _ in bindings))
 
@@ -115,20 +119,31 @@ def compile_use(compiler: TreeCompiler, node: MappingNode, env: Env, expected: T
         return broken(mark)
     fragment.used = True
     arguments = _arguments(compiler, node, fragment, env)
-    compiled = _compile_fragment(compiler, fragment, env, expected)
-    if arguments is None or compiled is None:
+    made = _compile_fragment(compiler, fragment, env, expected)
+    if arguments is None or made is None:
         return broken(mark)
-    env.usage.merge(fragment.usage, frozenset(fragment.arguments))
+    inner, compiled = made
+    env.usage.merge(inner.usage, frozenset(fragment.arguments))
+    env.usage.whole |= _whole_arguments(fragment, arguments, inner)
 
     def emit(writer: Writer) -> Value:
-        values = {
-            argument: writer.assign(writer.object_value(value.emit(writer))) for argument, value in arguments.items()
-        }
-        values.update({each: writer.root(each) for each in ("opt", "ctx")})
+        values = {each: writer.root(each) for each in ("opt", "ctx")}
+        for argument, value in arguments.items():
+            values[argument] = writer.assign(writer.object_value(value.emit(writer)))
         with writer.bound(values, only=True):
             return compiled.emit(writer)
 
     return compiled.refine(emit=emit, mark=mark, constant=False, path=None)
+
+
+def _whole_arguments(fragment: Fragment, arguments: dict[str, Compiled], inner: Env) -> set[tuple[str, ...]]:
+    """The caller's paths of what the fragment puts into its result as it is."""
+    found: set[tuple[str, ...]] = set()
+    for name in fragment.arguments:
+        head, path = inner.aliases[name], arguments[name].path
+        if path is not None:
+            found |= {path + whole[len(head) :] for whole in inner.usage.whole if whole[: len(head)] == head}
+    return found
 
 
 def _arguments(compiler: TreeCompiler, node: MappingNode, fragment: Fragment, env: Env) -> dict[str, Compiled] | None:
@@ -147,18 +162,25 @@ def _arguments(compiler: TreeCompiler, node: MappingNode, fragment: Fragment, en
     return None if wrong else values
 
 
-def _compile_fragment(compiler: TreeCompiler, fragment: Fragment, env: Env, expected: Type | None) -> Compiled | None:
+def _compile_fragment(
+    compiler: TreeCompiler, fragment: Fragment, env: Env, expected: Type | None
+) -> tuple[Env, Compiled] | None:
+    """The fragment as its place needs it: whose fault a `$require` is and what fits differ from use to use."""
     if fragment.busy:
         compiler.problems.add("E152", f"the fragment {fragment.name!r} uses itself", fragment.mark)
         return None
-    if fragment.compiled is None:
-        names: dict[str, Type] = {name: env.names[name] for name in ("opt", "ctx") if name in env.names}
-        names.update(dict.fromkeys(fragment.arguments, ANY))
-        inner = Env(
-            names, f"define.{fragment.name}", env.side, fragment.usage, env.templates, env.auth, env.trace,
-            unknown_key=env.unknown_key,
-        )  # fmt: skip
-        fragment.busy = True
-        fragment.compiled = compiler.tree(fragment.value, inner, expected)
-        fragment.busy = False
-    return fragment.compiled
+    names: dict[str, Type] = {name: env.names[name] for name in ("opt", "ctx") if name in env.names}
+    names.update(dict.fromkeys(fragment.arguments, ANY))
+    for inner, wanted, compiled in fragment.made:
+        here = (env.side, env.templates, env.auth, env.unknown_key, names, expected)
+        if here == (inner.side, inner.templates, inner.auth, inner.unknown_key, inner.names, wanted):
+            return inner, compiled
+    inner = Env(
+        names, f"define.{fragment.name}", env.side, Usage(), env.templates, env.auth, env.trace,
+        {name: (ARGUMENT, f"{fragment.name}.{name}") for name in fragment.arguments}, env.unknown_key, fragment=True,
+    )  # fmt: skip
+    fragment.busy = True
+    compiled = compiler.tree(fragment.value, inner, expected)
+    fragment.busy = False
+    fragment.made.append((inner, expected, compiled))
+    return inner, compiled

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine.language.compiled import Compiled, Env, broken
 from engine.language.problems import Mark
 from engine.language.reader import MappingNode, Node, ScalarNode, mark_at_line
 from engine.language.static_types import STRING, Type
 from engine.language.templates import Template, TemplateError, compile_template
-from engine.language.tree import Compiled, Env, TreeCompiler, broken, operator
+from engine.language.tree import TreeCompiler, operator
 from engine.language.writing import MappingFailure, Value, Writer
 from engine.types import Build, Json, Scope
 
@@ -62,8 +63,7 @@ def _render(template: Template, mark: Mark) -> Build:
 def _note_usage(template: Template, env: Env) -> None:
     env.usage.roots |= template.names
     for path in template.paths:
-        env.usage.fields |= set(path[1:])
-        env.usage.paths.add(env.aliases.get(path[0], (path[0],)) + path[1:])
+        env.usage.note((), {env.resolved(path)}, path[1:], ())
 
 
 Place = Callable[[int, int | None], tuple[Mark, tuple[str, ...]]]
