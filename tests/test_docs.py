@@ -4,10 +4,11 @@ generated reference is what the code says today.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,15 @@ def yaml_pages() -> list[Path]:
     return [page for page in PAGES if any(block.info == "yaml" for block in blocks(page))]
 
 
-def validate(folder: Path, *paths: str) -> None:
-    done = run_engine(["validate", *paths], folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+def problems_of(folder: Path, kinds: Iterable[str]) -> list[str]:
+    """What `engine validate` finds in the folders of a page; pieces may lack tests, all else is held to a release."""
+    done = run_engine(["validate", *kinds, "--format", "json"], folder)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return [
+        f"{each['file']}:{each['line']} {each['code']} {each['message']}"
+        for each in json.loads(done.stdout)
+        if each["severity"] == "error" or not each["file"].startswith("piece/")
+    ]
 
 
 def name_of(page: Path) -> str:
@@ -81,14 +88,8 @@ def test_every_yaml_block_loads_and_passes_its_tests(page: Path, tmp_path: Path)
     found = write_page(page, tmp_path)
     if page != GUIDE and "piece" in found:
         write_page(GUIDE, tmp_path)
-    if "endpoint" in found:
-        validate(tmp_path, "endpoint", "--release")
-    if "piece" in found:
-        validate(tmp_path, "endpoint", "piece")
-    for kind in ("overlay", "gateway"):
-        for path in found.get(kind, []):
-            others = ["endpoint"] if "endpoint" in found else []
-            validate(tmp_path, *others, str(path))
+        found["endpoint"] = []
+    assert problems_of(tmp_path, found) == []
     assert set(found) <= {"endpoint", "piece", "overlay", "gateway"}
 
 

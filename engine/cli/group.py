@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "test": ("test", "Run the cases that stand in mappings."),
     "translate": ("translate", "Show the upstream request of a client's request, or the answer of a reply."),
     "explain": ("explain", "Translate, and say which line of which file made each value."),
+    "trace": ("trace", "Show what each frame of a recorded stream becomes."),
     "eval": ("eval", "Evaluate an expression or a template on a sample."),
     "flatten": ("flatten", "Print a mapping with its parents and overlays merged in."),
     "schema": ("schema", "Print the JSON Schema of a kind of file, for editors."),

@@ -13,7 +13,7 @@ from engine.language import operators
 from engine.language.documents import VERSION
 from engine.language.shapes import Shape, json_schema
 from engine.language.tree import OPERATORS, OperatorSpec
-from engine.types import JsonObject
+from engine.types import Json, JsonObject
 
 _HELP: Final = """Print the JSON Schema of a kind of file: endpoint, dialect, toolformat, gateway, mock or overlay.
 
@@ -53,7 +53,21 @@ def schema_of(kind: str) -> JsonObject:
     schema = json_schema(shape, f"{kind}/{VERSION}")
     schema["$defs"]["tree"] = _tree(schema["$defs"]["tree"])
     schema["$defs"].update({_definition(each): _operator(each) for each in OPERATORS.values()})
-    return schema
+    made: JsonObject = _portable(schema)
+    return made
+
+
+def _portable(value: Json) -> Json:
+    """Patterns as editors read them: JavaScript has no inline flag for a dot that takes line ends."""
+    if isinstance(value, list):
+        return [_portable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: _portable(item) for key, item in value.items()}
+    pattern = made.get("pattern")
+    if isinstance(pattern, str) and "(?s)" in pattern:
+        made["pattern"] = pattern.replace("(?s)", "").replace(".", r"[\s\S]")
+    return made
 
 
 def _tree(base: JsonObject) -> JsonObject:

@@ -53,7 +53,9 @@ def command(  # noqa: PLR0913  # click hands over one argument per flag
         "force_upstream": force_upstream,
         "clients.allow_open": allow_open or None,
     }
-    with deploy(config_file, endpoint, options, folders, mock=mock, flags=flags, mock_options=mock_options) as deployment:
+    with deploy(
+        config_file, endpoint, options, folders, mock=mock, flags=flags, mock_options=mock_options
+    ) as deployment:
         from engine.server.run import run
 
         return run(deployment.config, deployment.catalog)

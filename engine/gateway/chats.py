@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ErrorInfo, RequestError, UpstreamError
 from engine.gateway.call import ClientCall, Progress, Record, new_context
+from engine.gateway.delivery import StreamReply
 from engine.gateway.routing import Choice
 from engine.gateway.runner import run_exchange
-from engine.gateway.streaming import StreamJob, StreamReply
+from engine.gateway.streaming import StreamJob
 from engine.gateway.targets import make_target
 from engine.gateway.upstream import LiveReply
 from engine.translate.chat import Chat, chat_exchange, stream_start
@@ -52,11 +53,17 @@ class ChatRun:
             if self._call.operation.stream is None:
                 raise _no_stream()
             return await streams.reply(self._job(), self._target.plan)
-        if self._target.plan.capabilities.streaming.find(self._choice.model_id) == "only":
-            return await streams.collect(self._job())
         return await self._whole()
 
+    @property
+    def _only(self) -> bool:
+        """Whether the endpoint cannot answer but in a stream."""
+        plan = self._target.plan
+        return plan.stream is not None and plan.capabilities.streaming.find(self._choice.model_id) == "only"
+
     async def _whole(self) -> JsonObject:
+        if self._only:
+            return await self._gateway.streams.collect(self._job())
         exchange = chat_exchange(
             self._target, self._request, self._model, self.context, self._progress.losses, self._gateway.codec
         )
@@ -82,7 +89,10 @@ class ChatRun:
             client=self._call.operation.stream,
             client_scope=scope,
             record=self._progress.record,
+            losses=self._progress.losses,
             choices=self._request.get("n") or 1,
+            only=self._only,
+            tells=self._gateway.config.expose_headers,
         )
 
     async def explained(self, failure: UpstreamError) -> UpstreamError:

@@ -48,6 +48,7 @@ IDLE_TIMEOUT: Final = Fault("timeout", "upstream_idle_timeout", "The upstream's 
 READ_TIMEOUT: Final = Fault("timeout", "upstream_read_timeout", "The upstream's answer stopped half-way.")
 TOTAL_TIMEOUT: Final = Fault("timeout", "upstream_total_timeout", "The upstream did not finish in time.")
 RESET: Final = Fault("upstream", "upstream_reset", "The upstream closed the connection before it answered.")
+CUT: Final = Fault("upstream", "upstream_reset", "The upstream closed the connection before the answer was complete.")
 BAD_RESPONSE: Final = Fault("upstream", "upstream_bad_response", "The upstream's answer could not be read.")
 TOO_LARGE: Final = Fault("upstream", "upstream_too_large", "The upstream's answer is too large.", retryable=False)
 REDIRECT: Final = Fault("upstream", "upstream_redirect", "The upstream answered with a redirect.", retryable=False)

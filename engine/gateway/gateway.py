@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from engine.config import GatewayConfig, UpstreamConfig
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.gateway.call import Caller, ClientCall, Progress, Record, new_context
 from engine.gateway.chats import ChatRun
+from engine.gateway.delivery import StreamReply
 from engine.gateway.log import Printer
 from engine.gateway.models import ModelLists
+from engine.gateway.patience import patient
 from engine.gateway.routing import Choice, Router, model_not_found
 from engine.gateway.runner import Send, run_exchange
 from engine.gateway.scrubbing import Scrubber
-from engine.gateway.streaming import StreamReply, Streams
+from engine.gateway.streaming import Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
 from engine.gateway.upstream import HttpUpstream, LiveReply
@@ -136,8 +139,9 @@ class Gateway:
             await sender.close()
 
     def stats(self) -> JsonObject:
-        """Counters per upstream."""
-        return {name: sender.stats() for name, sender in self._senders.items()}
+        """Counters per upstream, and of streamed answers."""
+        upstreams = {name: sender.stats() for name, sender in self._senders.items()}
+        return {"upstreams": upstreams, "streams": self.streams.counts.as_json()}
 
     async def _serve_chat(self, call: ClientCall, progress: Progress) -> Reply:
         request = self._read(call, progress)
@@ -147,6 +151,17 @@ class Gateway:
         upstream = self.config.upstreams[choice.upstream]
         progress.record.upstream, progress.record.endpoint = upstream.name, upstream.endpoint
         run = ChatRun(self, call, progress, request, choice)
+        if upstream.heartbeat.json and not request.get("stream"):
+            fail = partial(self._error_body, call.dialect, request)
+            return await patient(
+                self._finished_chat(run, call, progress, request), fail, progress.record, upstream.heartbeat
+            )
+        return await self._finished_chat(run, call, progress, request)
+
+    def _error_body(self, dialect: DialectPlan, request: JsonObject, info: ErrorInfo) -> bytes:
+        return self.error_reply(dialect, info, request).body
+
+    async def _finished_chat(self, run: ChatRun, call: ClientCall, progress: Progress, request: JsonObject) -> Reply:
         out: JsonObject | StreamReply
         try:
             out = await run.answer()
@@ -243,7 +258,10 @@ class Gateway:
         finally:
             record.upstream_ms += (time.perf_counter() - begun) * 1000
         record.upstream_status = live.status
-        self.printer.show("upstream_reply", request_id, f"{live.status} (live)", live.headers.items(), b"")
+        head = f"{live.status} (live)"
+        self.printer.show("upstream_reply", request_id, head, live.headers.items(), b"")
+        if self.printer.wants("upstream_reply"):
+            live.watch = lambda data: self.printer.show("upstream_reply", request_id, head, (), data)
         return live
 
     def _print_request(self, request_id: str, request: UpstreamRequest) -> None:

@@ -142,9 +142,7 @@ class Streams:
         if job.client is None:
             message = "Streaming is not supported by this operation."
             raise RequestError(ErrorInfo("invalid_request", message, code="unsupported_feature", param="stream"))
-        life = Lifecycle(
-            job.start, serial=job.client.serial, choices=job.choices, keeps_text=job.client.keeps_text
-        )
+        life = Lifecycle(job.start, serial=job.client.serial, choices=job.choices, keeps_text=job.client.keeps_text)
         return life, ClientStream(job.client, job.client_scope, life.out, self._codec)
 
     async def collect(self, job: StreamJob) -> JsonObject:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -32,12 +32,12 @@ from engine.gateway.bounded_body import body_reader
 from engine.gateway.faults import (
     BAD_RESPONSE,
     CONNECT_TIMEOUT,
+    CUT,
     FIRST_BYTE_TIMEOUT,
     IDLE_TIMEOUT,
     LIBRARY_ERRORS,
     READ_TIMEOUT,
     REDIRECT,
-    RESET,
     TOO_LARGE,
     TOTAL_TIMEOUT,
     fault_of,
@@ -204,7 +204,7 @@ class HttpUpstream:
 
 
 class LiveReply:
-    """An answer whose body is still coming. `close` it, whatever happened."""
+    """An answer whose body is still coming. `close` it, whatever happened. `watch` sees each piece, for printing."""
 
     def __init__(
         self, response: httpx.Response, gate: Gate, timeouts: TimeoutsConfig, deadline: float, limit: int
@@ -216,6 +216,7 @@ class LiveReply:
         self._timeouts = timeouts
         self._deadline = deadline
         self._limit = limit
+        self.watch: Callable[[bytes], None] | None = None
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises UpstreamError: silence, reset, the total clock, an encoding, the size."""
@@ -236,10 +237,12 @@ class LiveReply:
                 late = TOTAL_TIMEOUT if clock() >= self._deadline else IDLE_TIMEOUT
                 raise late.error(f"{self._timeouts}") from None
             except LIBRARY_ERRORS as failure:
-                raise RESET.error(type(failure.__cause__ or failure).__name__) from None
+                raise CUT.error(type(failure.__cause__ or failure).__name__) from None
             left -= len(piece)
             if left < 0:
                 raise TOO_LARGE.error("stream over the limit")
+            if self.watch is not None:
+                self.watch(piece)
             yield piece
 
     async def read(self) -> UpstreamReply:

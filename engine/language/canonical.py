@@ -256,7 +256,14 @@ EVENT: Final = object_of(
         ),
         "choice": NUMBER,
     },
-    {"block": NUMBER, "id": STRING, "text": STRING, "state": ANY, "call": object_of({}, dict(CALL.fields or {}))},
+    {
+        "block": NUMBER,
+        "id": STRING,
+        "text": STRING,
+        "state": ANY,
+        "call": object_of({}, dict(CALL.fields or {})),
+        "finish_reason": STRING,
+    },
 )  # fmt: skip
 """`ev` of a dialect's stream: one lifecycle event (the table of DECISIONS 1)."""
 

@@ -13,6 +13,8 @@ from functools import partial
 from typing import Any, Final
 
 from engine.errors import EngineError, ErrorInfo
+from engine.language.case_given import UNRUNNABLE, why_unrunnable, wrong_given
+from engine.language.case_parts import holds_for
 from engine.language.inherit import Resolved
 from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, to_json
@@ -37,7 +39,7 @@ _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "object": dict,
     "any": object,
 }
-ENDPOINT_GIVEN: Final = ("request", "reply", "models_reply", "options", "models", "model", "stream")
+ENDPOINT_GIVEN: Final = ("request", "reply", "models_reply", "options", "models", "model", "stream", "wire")
 ENDPOINT_EXPECT: Final = ("body", "wire", "result", "models", "error", "losses")
 DIALECT_GIVEN: Final = (
     *("client", "operation", "http", "options", "out", "req", "err", "models", "model", "in"),
@@ -87,15 +89,19 @@ def json_codec() -> Codec:
 
 
 def cases_of(resolved: Resolved) -> Iterator[Case]:
-    """The cases that hold for a mapping: its own, then its parents' where the parts they exercise are unchanged."""
+    """The cases that hold for a mapping: its own, then its parents' where the parts they exercise are unchanged.
+
+    Under an overlay its own cases, too, hold only for what the overlay leaves alone.
+    """
     own = resolved.document.section("tests")
     seen: set[str] = set()
     for case in _read(own, resolved.id, inherited=False):
         seen.add(case.name)
-        yield case
+        if resolved.base is None or holds_for(case.given, case.expect, resolved, resolved.base):
+            yield case
     for parent in resolved.lineage:
         for case in _read(parent.document.section("tests"), resolved.id, inherited=True):
-            if case.name not in seen and _unchanged(case, resolved, parent):
+            if case.name not in seen and holds_for(case.given, case.expect, resolved, parent):
                 seen.add(case.name)
                 yield case
 
@@ -110,61 +116,30 @@ def _read(node: Node | None, mapping: str, *, inherited: bool) -> Iterator[Case]
             yield Case(name, mapping, entry.key.mark, value, to_json(given), to_json(expect), inherited)
 
 
-_REQUEST_PARTS: Final = ("capabilities", "params", "refuse", "losses", "define", "options", "tools")
-_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "body": (*_REQUEST_PARTS, "request.body"),
-    "wire": (*_REQUEST_PARTS, "request", "base_url", "auth", "hosts"),
-    "losses": (*_REQUEST_PARTS, "request.body"),
-    "result": ("response", "errors", "define", "options"),
-    "models": ("models.list", "define", "options"),
-    "request": ("operations", "refuse", "losses", "define", "options"),
-    "response": ("operations", "errors", "define", "options"),
-}
-
-
-def _unchanged(case: Case, child: Resolved, parent: Resolved) -> bool:
-    parts: set[str] = set()
-    for key in case.expect:
-        if key == "error":
-            key = "result" if "reply" in case.given else "body"
-        parts.update(_PARTS.get(key, ()))
-    return all(_same_part(child, parent, part) for part in parts)
-
-
-_MAY_GROW: Final = frozenset({"define", "options", "hosts"})
-
-
-def _same_part(child: Resolved, parent: Resolved, path: str) -> bool:
-    """Whether a part is as the parent has it; where names are only looked up, more of them change nothing."""
-    mine, theirs = _part(child, path), _part(parent, path)
-    if path in _MAY_GROW and isinstance(mine, dict) and isinstance(theirs, dict):
-        return all(mine.get(key) == value for key, value in theirs.items())
-    return mine == theirs or (path in _MAY_GROW and theirs is None)
-
-
-def _part(resolved: Resolved, path: str) -> Json:
-    node: Node | None = resolved.root
-    for step in path.split("."):
-        node = node.get(step) if isinstance(node, MappingNode) else None
-    return None if node is None else to_json(node)
-
-
 def run_endpoint_case(plan: EndpointPlan, case: Case, problems: Problems) -> list[Failure]:
     """Run one case of an endpoint. Unknown keys of the case are problems (E022); differences are failures."""
     if not _check_keys(case, ENDPOINT_GIVEN, ENDPOINT_EXPECT, problems):
         return []
-    losses = Losses()
-    outcome = _attempt(lambda: _endpoint_outcome(plan, case, losses))
-    outcome["losses"] = losses.as_json()
-    return compare(case, outcome)
+    return _run(case, lambda losses: _endpoint_outcome(plan, case, losses))
 
 
 def run_dialect_case(plan: DialectPlan, case: Case, problems: Problems) -> list[Failure]:
     """Run one case of a dialect."""
     if not _check_keys(case, DIALECT_GIVEN, DIALECT_EXPECT, problems):
         return []
+    return _run(case, lambda losses: _dialect_outcome(plan, case, losses))
+
+
+def _run(case: Case, outcome_of: Callable[[Losses], JsonObject]) -> list[Failure]:
+    """Run a case and compare; what cannot be run as it is given is a failure of `given`."""
+    wrong = tuple(wrong_given(case.given))
+    if wrong:
+        return [Failure(case, "given", wrong)]
     losses = Losses()
-    outcome = _attempt(lambda: _dialect_outcome(plan, case, losses))
+    try:
+        outcome = _attempt(lambda: outcome_of(losses))
+    except UNRUNNABLE as error:
+        return [Failure(case, "given", (why_unrunnable(case.given, error),))]
     outcome["losses"] = losses.as_json()
     return compare(case, outcome)
 
@@ -218,14 +193,14 @@ def _endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObj
     target = target_for(plan, given.get("options") or {}, tuple(listed) if listed is not None else None)
     request = given.get("request") or _REQUEST
     model = {"id": request["model"], "name": request["model"], "meta": None, **(given.get("model") or {})}
-    context = Context(FIXED_ID, FIXED_NOW, bool(request.get("stream")))
+    context = Context(FIXED_ID, FIXED_NOW, bool(request.get("stream")), given.get("wire", plan.wire))
     outcome: JsonObject = {}
     if "models_reply" in given and plan.models is not None:
         scope: JsonObject = {"ctx": context.as_json(), "opt": target.options, "req": None, "model": None}
         outcome["wire"] = wire_of(build_call(target, plan.models.call, scope, codec), codec)
         outcome["models"] = read_reply(target, plan.models.list, scope, _reply_of(given["models_reply"], codec), codec)
         return outcome
-    scope = request_scope(target, prepare(plan, request, model["id"], losses), model, context)
+    scope = request_scope(target, prepare(plan, request, model["id"], losses, context.client_wire), model, context)
     if "stream" in given:
         outcome["result"] = _stream_result(target, case, scope, codec)
     elif "reply" in given:
@@ -321,6 +296,8 @@ def _whole_out(out: JsonObject) -> JsonObject:
 def _operation(plan: DialectPlan, given: JsonObject) -> OperationPlan:
     name = given.get("operation")
     if name is not None:
+        if name not in plan.operations:
+            raise ValueError(f"there is no operation {name!r}")
         return plan.operations[name]
     return next(each for each in plan.operations.values() if each.kind == "chat")
 
@@ -368,8 +345,7 @@ def _named_only(expected: Json, got: list[JsonObject]) -> list[JsonObject]:
 def differences(expected: Json, got: Json, path: str) -> Iterator[str]:
     """Lines that say where two values differ; `{$any: kind}` takes any value of the kind."""
     if isinstance(expected, dict) and set(expected) == {"$any"}:
-        if not isinstance(got, _KINDS.get(str(expected["$any"]), object)):
-            yield f"{path}: expected any {expected['$any']}, got {_show(got)}"
+        yield from _kind_differences(str(expected["$any"]), got, path)
     elif isinstance(expected, dict) and isinstance(got, dict):
         yield from _object_differences(expected, got, path)
     elif isinstance(expected, list) and isinstance(got, list):
@@ -379,6 +355,13 @@ def differences(expected: Json, got: Json, path: str) -> Iterator[str]:
             yield f"{path}: expected {len(expected)} items, got {len(got)}"
     elif not _equal_scalars(expected, got):
         yield f"{path}: expected {_show(expected)}, got {_show(got)}"
+
+
+def _kind_differences(kind: str, got: Json, path: str) -> Iterator[str]:
+    if kind not in _KINDS:
+        yield f"{path}: {{$any: {kind}}} names no kind; {did_you_mean(kind, _KINDS)[0]}"
+    elif not isinstance(got, _KINDS[kind]) or (isinstance(got, bool) and kind not in ("boolean", "any")):
+        yield f"{path}: expected any {kind}, got {_show(got)}"
 
 
 def _object_differences(expected: JsonObject, got: JsonObject, path: str) -> Iterator[str]:

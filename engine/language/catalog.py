@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from engine.errors import MappingError
 from engine.language import operators
-from engine.language.diagnostics import Mark, Problems, Sources, did_you_mean, render_text
+from engine.language.diagnostics import Problems, Sources, did_you_mean, render_text
 from engine.language.documents import Document, read_documents
 from engine.language.inherit import Resolved, Resolver
 from engine.language.kinds.auth import check_for_keys
@@ -25,7 +25,8 @@ from engine.language.kinds.linking import link_toolformats
 from engine.language.kinds.mock import check_mock, compile_mock
 from engine.language.kinds.toolformat import check_toolformat, compile_toolformat
 from engine.language.reader import ScalarNode
-from engine.language.shipped import MAPPINGS, TEMPLATES
+from engine.language.shipped import MAPPINGS
+from engine.language.template_files import TemplateFiles
 from engine.translate.mock_plan import MockPlan
 from engine.translate.plan import DialectPlan, EndpointPlan
 from engine.translate.tools.plan import ToolformatPlan
@@ -34,7 +35,6 @@ from engine.types import Json
 __all__ = ["Catalog", "load_catalog", "read_catalog"]
 
 _REGISTERED: Final = operators.__all__
-_MAX_TEMPLATE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,14 @@ class Catalog:
         resolved = self.resolved.get(("endpoint", identifier))
         if resolved is None:
             return None
-        return compile_endpoint(
-            resolved, Problems(), template_loader(self.folders, Problems(), self.sources), trace=True
-        )
+        return compile_endpoint(resolved, Problems(), TemplateFiles(self.folders, Problems()), trace=True)
 
     def recompile_dialect(self, identifier: str) -> DialectPlan | None:
         """Compile one dialect again so that what it builds remembers its origins (`engine explain`)."""
         resolved = self.resolved.get(("dialect", identifier))
         if resolved is None:
             return None
-        return compile_dialect(
-            resolved, Problems(), template_loader(self.folders, Problems(), self.sources), trace=True
-        )
+        return compile_dialect(resolved, Problems(), TemplateFiles(self.folders, Problems()), trace=True)
 
 
 def load_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
@@ -96,7 +92,7 @@ def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catal
         check_for_keys(document.root, problems)
     resolver = Resolver(chosen, overlays, problems)
     resolved = {key: found for key, each in chosen.items() if (found := resolver.resolve(each)) is not None}
-    plans = _compile_all(resolved, tuple(places), problems, sources)
+    plans = _compile_all(resolved, tuple(places), problems)
     endpoints: dict[str, EndpointPlan] = {
         name: link_toolformats(plan, resolved[("endpoint", name)], plans["toolformat"], problems)
         for name, plan in plans["endpoint"].items()
@@ -124,11 +120,11 @@ _CHECKS: Final[Mapping[str, Callable[[Resolved, Problems], bool]]] = {
 
 
 def _compile_all(
-    resolved: Mapping[tuple[str, str], Resolved], places: tuple[Path, ...], problems: Problems, sources: Sources
+    resolved: Mapping[tuple[str, str], Resolved], places: tuple[Path, ...], problems: Problems
 ) -> dict[str, dict[str, Json]]:
     """The plan of every mapping that is served, by kind and id; one with an error has none."""
     served = [key[1] for key, each in resolved.items() if key[0] == "endpoint" and not each.document.flag("abstract")]
-    compilers: Mapping[str, Callable[..., object]] = {
+    compilers: Mapping[str, Callable[..., Any]] = {
         "endpoint": compile_endpoint,
         "dialect": compile_dialect,
         "mock": partial(compile_mock, endpoints=served),
@@ -136,16 +132,29 @@ def _compile_all(
     }
     plans: dict[str, dict[str, Json]] = {kind: {} for kind in compilers}
     for (kind, identifier), each in resolved.items():
-        if kind not in compilers or each.document.flag("abstract"):
+        if kind not in compilers:
             continue
         # Problems of its own: an error in a shared parent counts for each child, though it is shown once.
         mine = Problems()
-        if _CHECKS[kind](each, mine):
-            plan = compilers[kind](each, mine, template_loader(places, mine, sources))
-            if plan is not None:
-                plans[kind][identifier] = plan
+        sound = _CHECKS[kind](each, mine)
+        if each.document.flag("abstract"):
+            problems.extend(_without_missing(mine))
+            continue
+        load = TemplateFiles(places, mine)
+        plan = compilers[kind](each, mine, load) if sound else None
+        if plan is not None:
+            plans[kind][identifier] = replace(plan, digest=load.digest(plan.digest))
         problems.extend(mine)
     return plans
+
+
+def _without_missing(found: Problems) -> Problems:
+    """What is wrong with an abstract mapping: keys that are missing are its children's to bring (E024)."""
+    kept = Problems()
+    for each in found.items:
+        if each.code != "E024":
+            kept.keep(each)
+    return kept
 
 
 def _digest(plans: Sequence[EndpointPlan | DialectPlan | ToolformatPlan]) -> str:
@@ -157,52 +166,17 @@ def _digest(plans: Sequence[EndpointPlan | DialectPlan | ToolformatPlan]) -> str
 def _check_overlays(overlays: list[Document], chosen: Mapping[tuple[str, str], Document], problems: Problems) -> None:
     for overlay in overlays:
         kind, _, identifier = overlay.id.partition(":")
-        if (kind, identifier) not in chosen:
-            node = overlay.root.entries["target"].value
-            assert isinstance(node, ScalarNode)
+        node = overlay.root.entries["target"].value
+        assert isinstance(node, ScalarNode)
+        target = chosen.get((kind, identifier))
+        if target is None:
             problems.add(
                 "E032", f"there is no {kind} {identifier!r} to change", node.mark, length=node.length,
                 help=did_you_mean(overlay.id, [f"{each}:{name}" for each, name in chosen]),
             )  # fmt: skip
-
-
-def template_loader(folders: Sequence[Path], problems: Problems, sources: Sources) -> Callable[[str, Mark], str | None]:
-    """A function that finds `{file: name}`: in `templates/` beside the mapping's folder, then among the shipped ones.
-
-    Nothing outside those folders can be named (rule R23); each file is read once per load.
-    """
-    cache: dict[Path, str | None] = {}
-
-    def load(name: str, mark: Mark) -> str | None:
-        for root in _template_roots(mark.file, folders):
-            path = root / name
-            if _inside(path, root) and path.is_file():
-                if path not in cache:
-                    cache[path] = _read_text(path)
-                return cache[path]
-        known = sorted(
-            {str(path.relative_to(root)) for root in _template_roots(mark.file, folders) for path in root.rglob("*.j2")}
-        )
-        problems.add("E034", f"there is no template {name!r}", mark, length=len(name), help=did_you_mean(name, known))
-        return None
-
-    return load
-
-
-def _template_roots(file: str, folders: Sequence[Path]) -> list[Path]:
-    own = [folder for folder in folders if Path(file).is_relative_to(folder)]
-    roots = []
-    for folder in own:
-        base = folder if folder.is_dir() else folder.parent
-        roots += [base / "templates", base.parent / "templates"]
-    roots.append(Path(file).parent / "templates")
-    return [*dict.fromkeys(root for root in roots if root.is_dir()), TEMPLATES]
-
-
-def _inside(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root.resolve())
-
-
-def _read_text(path: Path) -> str | None:
-    data = path.read_bytes()
-    return data.decode("utf-8", "replace") if len(data) <= _MAX_TEMPLATE_BYTES else None
+        elif target.flag("abstract"):
+            made = [f"{kind}:{each.id}" for each in chosen.values() if each.text("extends") == identifier]
+            problems.add(
+                "E032", f"{overlay.id} is abstract and never served: an overlay changes one served mapping", node.mark,
+                length=node.length, help=(f"name one that is made from it: {', '.join(made) or 'there is none'}",),
+            )  # fmt: skip

@@ -18,7 +18,8 @@ from engine.language.reader import MappingNode, Node, ScalarNode, read_file
 KINDS: Final = ("endpoint", "dialect", "toolformat", "gateway", "mock", "overlay")
 VERSION: Final = 1
 ID_PATTERN: Final = r"[a-z0-9][a-z0-9_]*(?:[.-][a-z0-9_]+)*"
-_HEAD: Final = re.compile(r"([a-z_]+)/([0-9]+)")
+_HEAD: Final = re.compile(r"([a-z_]+)/([0-9]{1,9})")
+_SHOWN_CHARACTERS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ def _kind(node: MappingNode, problems: Problems) -> str | None:
     head = _HEAD.fullmatch(value) if isinstance(value, str) else None
     if head is None or head[1] not in KINDS:
         problems.add(
-            "E020", f"{value!r} is not a kind of mapping", entry.value.mark, length=len(str(value)),
+            "E020", f"{str(value)[:_SHOWN_CHARACTERS]!r} is not a kind of mapping", entry.value.mark,
+            length=len(str(value)),
             help=did_you_mean(str(value), [f"{kind}/{VERSION}" for kind in KINDS]) or (f"kinds: {listed}",),
         )  # fmt: skip
         return None

@@ -21,12 +21,16 @@ _MERGE_WORDS: Final = frozenset({"$replace", "$remove", "$add"})
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A document with its ancestors and overlays merged in. `lineage` names the parents, nearest first."""
+    """A document with its ancestors and overlays merged in. `lineage` names the parents, nearest first.
+
+    `base` is the same without the overlays, where there are any.
+    """
 
     document: Document
     root: MappingNode
     lineage: tuple[Resolved, ...] = ()
     overlays: tuple[Document, ...] = ()
+    base: Resolved | None = None
 
     @property
     def id(self) -> str:
@@ -66,7 +70,7 @@ class Resolver:
                 },
             )
             root = _Merge(self._problems, overlay=True, owner=base.id).mapping(root, changes, "")
-        return replace(base, root=root, overlays=tuple(mine))
+        return replace(base, root=root, overlays=tuple(mine), base=base) if mine else base
 
     def _base(self, document: Document) -> Resolved | None:
         key = (document.kind, document.id)
@@ -152,10 +156,16 @@ class _Merge:
 
     def _over(self, entries: dict[str, Entry], key: str, entry: Entry, place: str) -> None:
         if _only_key(entry.value) == "$remove":
+            self._check_remove(entry.value)
             del entries[key]
             return
         merged = self._value(entries[key].value, entry.value, place)
         entries[key] = Entry(entry.key, merged)
+
+    def _check_remove(self, node: Node) -> None:
+        value = node.get("$remove") if isinstance(node, MappingNode) else None
+        if value is not None and not (isinstance(value, ScalarNode) and value.value is True):
+            self._problems.add("E023", "`$remove` takes the literal true", value.mark, help=("$remove: true",))
 
     def _value(self, base: Node, over: Node, place: str) -> Node:
         if _only_key(over) == "$replace":

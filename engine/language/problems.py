@@ -70,7 +70,10 @@ class Problems:
     ) -> None:
         """Add one diagnostic. Raises KeyError for a code that `codes.py` does not know."""
         CODES[code]
-        found = Diagnostic(code, message, mark, max(length, 1), label, tuple(notes), tuple(help))
+        self.keep(Diagnostic(code, message, mark, max(length, 1), label, tuple(notes), tuple(help)))
+
+    def keep(self, found: Diagnostic) -> None:
+        """Add a diagnostic that was made elsewhere."""
         if found not in self._seen:
             self._seen.add(found)
             self.items.append(found)
@@ -78,9 +81,7 @@ class Problems:
     def extend(self, other: Problems) -> None:
         """Take over the diagnostics of another collector."""
         for found in other.items:
-            if found not in self._seen:
-                self._seen.add(found)
-                self.items.append(found)
+            self.keep(found)
 
     @property
     def errors(self) -> list[Diagnostic]:

@@ -17,12 +17,13 @@ _REQUEST_PROOF: Final = ("body", "wire")
 
 @dataclass(slots=True)
 class TestReport:
-    """How a run of the inline tests went. `ran` counts cases per mapping, `kind:id`."""
+    """How a run of the inline tests went. `ran` counts cases per mapping, `kind:id`; `problems` say what is wrong."""
 
     __test__ = False
 
     ran: dict[str, int] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
 
     @property
     def total(self) -> int:
@@ -31,7 +32,10 @@ class TestReport:
 
 
 def run_tests(catalog: Catalog, only: Collection[str] = ()) -> TestReport:
-    """Run the cases of every served mapping (or of the files and ids in `only`); failures also go to the problems."""
+    """Run the cases of every served mapping (or of the files and ids in `only`).
+
+    What is wrong is in the report's problems, and once in the catalog's, where the CLI looks.
+    """
     report = TestReport()
     for (kind, identifier), resolved in catalog.resolved.items():
         if only and not _selected(resolved, only):
@@ -42,10 +46,11 @@ def run_tests(catalog: Catalog, only: Collection[str] = ()) -> TestReport:
         cases = list(cases_of(resolved))
         report.ran[f"{kind}:{identifier}"] = len(cases)
         for case in cases:
-            for failure in run(case, catalog.problems):
+            for failure in run(case, report.problems):
                 report.failed.append(failure)
-                _report(failure, catalog.problems)
-        _warn_untested(kind, resolved, cases, catalog.problems)
+                _report(failure, report.problems)
+        _warn_untested(kind, resolved, cases, report.problems)
+    catalog.problems.extend(report.problems)
     return report
 
 
@@ -72,7 +77,7 @@ def _report(failure: Failure, problems: Problems) -> None:
     problems.add(
         "E300",
         f'test "{case.name}" failed{inherited}',
-        case.place("expect", failure.part),
+        case.place("given") if failure.part == "given" else case.place("expect", failure.part),
         length=len(failure.part),
         notes=failure.lines[:20],
     )

@@ -17,7 +17,9 @@ RESET: Final = "reset"
 HANG: Final = "hang"
 Step = bytes | float | str
 
-HTML_PAGE: Final = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>nginx at 10.0.0.7</body></html>"
+HTML_PAGE: Final = (
+    b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>nginx at 10.0.0.7</body></html>"
+)
 PADDING: Final = "x" * 100_000
 DRIP_S: Final = 0.02
 DEFAULT_ERROR: Final[Json] = {"error": {"message": "The provider is down", "type": "server_error", "code": None}}

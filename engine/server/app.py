@@ -23,9 +23,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.config import GatewayConfig
 from engine.errors import ErrorInfo, RequestError
 from engine.gateway.call import ClientCall, Record, new_request_id
+from engine.gateway.delivery import StreamReply
 from engine.gateway.gateway import Gateway, Plans
 from engine.gateway.log import ENGINE, write_access
-from engine.gateway.streaming import StreamReply
 from engine.server.auth import authenticate
 from engine.server.body import ClientGone, read_body, until_gone
 from engine.server.cors import cors_headers, is_preflight, preflight_headers
@@ -57,6 +57,7 @@ class _Visit:
     record: Record
     dialect: DialectPlan | None = None
     is_probe: bool = False
+    pump: Pump | None = None
 
 
 class Door:
@@ -106,12 +107,15 @@ class Door:
             visit.record.status = CLIENT_GONE
         except asyncio.CancelledError:
             visit.record.status = CLIENT_GONE
-            if self.draining:  # the drain deadline has passed: a true status, then the end (F51)
-                await _send(send, visit, self._failed(visit, _SHUTTING_DOWN))
+            if self.draining:  # the drain deadline has passed: a true status or an error event, then the end (F51)
+                await self._break_off(visit, _SHUTTING_DOWN, send)
             raise
         except Exception:  # noqa: BLE001  # the server edge: whatever is not foreseen is a 500 without a word of ours
             ENGINE.exception("internal error", extra={"fields": {"request_id": visit.record.request_id}})
-            reply = self._failed(visit, _INTERNAL)
+            if visit.pump is None:
+                reply = self._failed(visit, _INTERNAL)
+            else:
+                await self._break_off(visit, _INTERNAL, send)
         finally:
             self._log(visit, reply, begun)
         if reply is not None:
@@ -128,8 +132,16 @@ class Door:
         )
         show = partial(self.gateway.printer.show, "client_reply", visit.record.request_id, f"{reply.status} (live)")
         show(headers.items(), b"")
-        pump = Pump(send, reply, visit.record, lambda data: show((), data))
-        await pump.run(headers, receive)
+        visit.pump = Pump(send, reply, visit.record, lambda data: show((), data))
+        await visit.pump.run(headers, receive)
+
+    async def _break_off(self, visit: _Visit, info: ErrorInfo, send: Send) -> None:
+        """End an answer that cannot go on: by its last event if it is a stream that began, else by a whole answer."""
+        if visit.pump is None:
+            await _send(send, visit, self._failed(visit, info))
+            return
+        visit.record.code = info.code or info.type
+        await visit.pump.break_off(info)
 
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> ClientReply | StreamReply:
         head, record = visit.head, visit.record
@@ -241,9 +253,12 @@ async def _while_connected(
             return work.result()
         raise ClientGone
     finally:
+        unused = not work.done()
         for task in (work, watch):
             task.cancel()
-        await asyncio.gather(work, watch, return_exceptions=True)
+        made, _ = await asyncio.gather(work, watch, return_exceptions=True)
+        if unused and isinstance(made, StreamReply):  # it was made in the very moment in which the client left
+            await made.delivery.close()
 
 
 def _miss(head: Head, found: Miss) -> ErrorInfo:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Final
 
 from starlette.types import Receive, Send
 
+from engine.errors import ErrorInfo
 from engine.gateway.call import Record
-from engine.gateway.streaming import StreamReply
+from engine.gateway.delivery import StreamReply
 from engine.server.body import ClientGone, until_gone
 
 STALLED_S: Final = 60
@@ -47,12 +49,19 @@ class Pump:
             for task in (frames, watch, beats):
                 task.cancel()
             await asyncio.gather(frames, watch, beats, return_exceptions=True)
-            await self._reply.frames.aclose()
+            await self._reply.delivery.close()
+
+    async def break_off(self, info: ErrorInfo) -> None:
+        """End an answer that cannot go on, with an error in the client's dialect."""
+        last = self._reply.delivery.voice.fail(info)
+        self._record.reply_bytes += len(last)
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _frames(self) -> None:
-        async for data in self._reply.frames:
-            if data:
-                await self._write(data)
+        async with aclosing(self._reply.delivery.run()) as frames:
+            async for data in frames:
+                if data:
+                    await self._write(data)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, data: bytes) -> None:
@@ -77,7 +86,7 @@ class Pump:
                 # A frame that the client does not take is no silence; look again when it should be over.
                 self._last = loop.time() if self._busy else self._last
                 continue
-            beat = self._reply.heartbeat()
+            beat = self._reply.delivery.voice.heartbeat()
             self._last = loop.time()
             if beat:
                 await self._write(beat)

@@ -21,6 +21,7 @@ from engine.gateway.gateway import Plans
 from engine.gateway.log import LogWriter
 from engine.gateway.scrubbing import Scrubber
 from engine.gateway.targets import configured_secrets
+from engine.language.json_schema import violation
 from engine.server.app import Door, create_app
 from engine.server.banner import banner
 from engine.server.protocol import make_protocol
@@ -33,7 +34,7 @@ BACKLOG = 2048
 
 def json_codec() -> Codec:
     """The engine's JSON for everything but client bodies: orjson, compact, keys in their order."""
-    return Codec(loads=orjson.loads, dumps=_dumps)
+    return Codec(loads=orjson.loads, dumps=_dumps, violation=violation)
 
 
 def _dumps(value: Json) -> bytes:

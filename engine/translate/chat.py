@@ -7,6 +7,7 @@ it for the request, feeds the bytes to `Chat.live`, and gets the client's bytes 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+
 from engine.errors import UpstreamError
 from engine.translate.exchange import build_chat_request, read_reply, request_scope
 from engine.translate.lifecycle import Lifecycle
@@ -15,9 +16,11 @@ from engine.translate.plan import Codec
 from engine.translate.prepare import prepare, unsupported
 from engine.translate.reply import build_reply, reply_id
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream
+from engine.translate.structured import JsonWish, ask_for_json
 from engine.translate.tools.answer import ToolFilter, read_calls
 from engine.translate.tools.offering import Offer, needs_offer, offer_tools
 from engine.translate.wire import Context, Target, UpstreamReply, UpstreamRequest
+from engine.translate.wishes import Problem, find_problem, with_both_costs, with_json
 from engine.types import ABSENT, JsonObject
 
 Exchange = Generator[UpstreamRequest, UpstreamReply, JsonObject]
@@ -32,8 +35,15 @@ def chat_exchange(
     Raises RequestError, UpstreamError or TranslationError.
     """
     chat = Chat(target, request, model, context, losses, codec)
-    reply = yield chat.request()
-    return chat.whole(reply)
+    out = chat.whole((yield chat.request()))
+    again = chat.again(out)
+    if again is None:
+        return chat.settled(out)
+    try:
+        second = again.whole((yield again.request()))
+    except UpstreamError:
+        return chat.settled(out)
+    return again.settled(with_both_costs(out, second))
 
 
 def stream_start(request: JsonObject, context: Context) -> JsonObject:
@@ -52,8 +62,12 @@ class Chat:
         self.context = context
         self.losses = losses
         self._codec = codec
+        self._model = model
         self._offer: Offer | None = None
-        fitted = self._with_tools(request, str(model["id"]))
+        self._wish: JsonWish | None = None
+        self._problem: Problem | None = None
+        self._is_second = False
+        fitted = self._with_json(self._with_tools(request, str(model["id"])))
         prepared = prepare(target.plan, fitted, str(model["id"]), losses, context.client_wire)
         self._scope = request_scope(target, prepared, model, context)
 
@@ -65,9 +79,15 @@ class Chat:
         formats = self.target.toolformats or (plan.toolformats.find(model_id) if plan.toolformats is not None else None)
         if not formats or plan.capabilities.tools.find(model_id) != "prompt" or not needs_offer(request):
             return request
-        fitted, self._offer = offer_tools(
-            request, formats, self.target.tool_place or plan.tools.get("place"), self._codec
-        )
+        fitted, self._offer = offer_tools(request, formats, self.target.tool_place or plan.tools.place, self._codec)
+        return fitted
+
+    def _with_json(self, request: JsonObject) -> JsonObject:
+        """A wish for JSON written into the prompt, where the endpoint knows no `response_format`."""
+        plan = self.target.plan
+        if plan.structured is None or "response_format" in plan.reads.fields:
+            return request
+        fitted, self._wish = ask_for_json(request, plan.structured)
         return fitted
 
     def request(self) -> UpstreamRequest:
@@ -82,7 +102,9 @@ class Chat:
         emitted = read_reply(self.target, plan.response, self._scope, reply, self._codec)
         if self._offer is not None and self._offer.tools and emitted is not ABSENT:
             emitted = read_calls(emitted, self._offer, self.losses)
-            self._note_missing_call(bool(emitted.get("tool_calls")))
+            self._problem = find_problem(emitted, self._offer, self._codec)
+        if self._wish is not None and isinstance(emitted, dict) and not emitted.get("tool_calls"):
+            emitted, self._problem = with_json(emitted, self._wish, self._codec)
         return build_reply(
             emitted,
             endpoint=plan.id,
@@ -92,12 +114,36 @@ class Chat:
             codec=self._codec,
         )
 
+    def again(self, out: JsonObject) -> Chat | None:
+        """The same chat asked once more, where the answer broke a wish and the mapping allows another try."""
+        plan = self.target.plan
+        if self._problem is None or self._is_second:
+            return None
+        build = plan.tools.retry_text if self._offer is not None and self._problem.field != "response_format" else None
+        if self._problem.field == "response_format" and plan.structured is not None:
+            build = plan.structured.retry_text
+        text = build(self._problem.scope) if build is not None else None
+        if not isinstance(text, str):
+            return None
+        turns = [{"role": "assistant", "content": out.get("text") or ""}, {"role": "user", "content": text}]
+        asked = {**self.asked, "messages": [*self.asked["messages"], *turns]}
+        second = Chat(self.target, asked, self._model, self.context, self.losses, self._codec)
+        second._is_second = True
+        return second
+
+    def settled(self, out: JsonObject) -> JsonObject:
+        """The reply with what is still wrong with it among its losses."""
+        if self._problem is not None:
+            self.losses.add(self._problem.field, self._problem.action, "reply")
+        return {**out, "losses": self.losses.as_json()}
+
     def _collected(self, body: bytes) -> JsonObject:
         """The reply of an upstream that streamed unasked (F26)."""
         life = Lifecycle(stream_start(self.asked, self.context), choices=self.asked.get("n") or 1)
         answer = self.live(life, None)
-        for step in (lambda: answer.feed(body), answer.flush, answer.close):
-            step()
+        answer.feed(body)
+        answer.flush()
+        answer.close()
         return {**life.out, "losses": self.losses.as_json()}
 
     def _note_missing_call(self, has_calls: bool) -> None:

@@ -16,11 +16,14 @@ from engine.types import Build, Condition, Json, JsonObject, Scope
 class Codec:
     """JSON text in and out, handed in so that the core imports no third-party package.
 
-    `loads` reads upstream text (bytes to value, raises ValueError); `dumps` writes compact UTF-8.
+    `loads` reads upstream text (bytes to value, raises ValueError); `dumps` writes compact UTF-8. `violation` says in
+    words how a value breaks a JSON Schema, None if it does not (or if the schema itself is broken: schemas are the
+    client's); without it nothing is validated.
     """
 
     loads: Callable[[bytes], Json]
     dumps: Callable[[Json], bytes]
+    violation: Callable[[Json, JsonObject], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,31 @@ class LossRule:
 
 
 @dataclass(frozen=True, slots=True)
+class StructuredPlan:
+    """How JSON answers are had from an endpoint without `response_format` (`structured:`).
+
+    `text` takes a scope with `schema`, `name`, `description`; `retry_text` one with `problem` too, and is None where no
+    second try is made.
+    """
+
+    text: Build
+    place: str
+    retry_text: Build | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsPlan:
+    """What an endpoint says of emulated tools beyond their format: `place`, one more try, and what `strict` means.
+
+    `retry_text` takes a scope with `choice` and `problem`; it is None where no second try is made.
+    """
+
+    place: str | None = None
+    retry_text: Build | None = None
+    strict: str = "loss"
+
+
+@dataclass(frozen=True, slots=True)
 class StreamRule:
     """One node of an endpoint's decision tree (LANGUAGE 3.6). `place` is its file:line, for traces.
 
@@ -213,7 +241,8 @@ class EndpointPlan:
     losses: tuple[LossRule, ...]
     models: ModelsPlan | None
     stream: StreamPlan | None = None
-    tools: JsonObject = field(default_factory=dict)
+    tools: ToolsPlan = field(default_factory=ToolsPlan)
+    structured: StructuredPlan | None = None
     toolformats: PatternTable | None = None
     """The formats of `tools.format` by requested model: tuples of `ToolformatPlan`, the first offers."""
     insecure: bool = False

@@ -38,7 +38,8 @@ class UpstreamStream:
     """Runs the rules of one endpoint's `stream`. `scope` is the request's scope; `ev` and `st` are added to it.
 
     State   `ended` once the terminator was seen: what comes after it is ignored (F39). `failure` once a frame meant
-            one: the pieces before it are still given, so that no split of the bytes changes what a client gets.
+            one: the pieces before it are still given, so that no split of the bytes changes what a client gets. `taken`
+            is the place of the rule that the last frame came to, for traces; `closing` once no more bytes come.
     """
 
     def __init__(self, target: Target, plan: StreamPlan, scope: Scope, codec: Codec) -> None:
@@ -49,6 +50,8 @@ class UpstreamStream:
         self._scope = {**scope, "st": dict(plan.state), "ev": None}
         self.ended = False
         self.failure: UpstreamError | TranslationError | None = None
+        self.taken = ""
+        self.closing = False
 
     def feed(self, data: bytes) -> list[JsonObject]:
         """The canonical pieces that these bytes complete; those before a failure first.
@@ -74,19 +77,11 @@ class UpstreamStream:
             left = self._framer.flush()
         except FramingError as error:
             raise self._bad_stream(error, "upstream_incomplete") from error
-        # A last frame that is no JSON was cut; whether the answer was whole before it is the lifecycle's to say.
-        whole = [frame for frame in left if self._plan.decode != "json" or self._is_json(frame) or self._is_done(frame)]
-        pieces = self._run(whole)
-        if not self.ended and self._plan.at_end is not None:
+        self.closing = True
+        pieces = self._run(left)
+        if not self.ended and self.failure is None and self._plan.at_end is not None:
             pieces += self._apply(self._plan.at_end)
         return pieces
-
-    def _is_done(self, frame: Frame) -> bool:
-        self._scope["ev"] = self._event(frame)
-        return self._plan.done is not None and bool(self._plan.done(self._scope))
-
-    def _is_json(self, frame: Frame) -> bool:
-        return self._event(frame)["json"] is not None or frame.data.strip() == "null"
 
     @staticmethod
     def _bad_stream(error: FramingError, code: str = "upstream_bad_event") -> UpstreamError:
@@ -101,7 +96,7 @@ class UpstreamStream:
             if self.ended:
                 break
             try:
-                pieces += self._frame(frame)
+                pieces += self.take(frame)
             except (UpstreamError, TranslationError) as failure:
                 self.failure = failure
                 if not pieces:
@@ -109,13 +104,16 @@ class UpstreamStream:
                 break
         return pieces
 
-    def _frame(self, frame: Frame) -> list[JsonObject]:
+    def take(self, frame: Frame) -> list[JsonObject]:
+        """The pieces of one frame. Raises UpstreamError, TranslationError."""
+        self.taken = ""
         self._scope["ev"] = event = self._event(frame)
         if self._plan.done is not None and self._plan.done(self._scope):
-            self.ended = True
+            self.ended, self.taken = True, "done"
             return []
         if event["json"] is None and self._plan.decode == "json" and frame.data.strip() != "null":
-            if not frame.data and frame.event is None:
+            # A last frame that is no JSON was cut; whether the answer was whole before it, the lifecycle says.
+            if self.closing or (not frame.data and frame.event is None):
                 return []
             raise UpstreamError(
                 ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"),
@@ -146,6 +144,7 @@ class UpstreamStream:
                 value = rule.select(scope)
                 key = value if type(value) is str else _case_key(value)
                 rule = rule.cases.get(key) or rule.default or _NOTHING
+            self.taken = rule.place
             return self._act(rule, scope)
         except (RequestError, UpstreamError, TranslationError):
             raise

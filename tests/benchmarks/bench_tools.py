@@ -1,6 +1,6 @@
 """What reading tool calls costs: plain text per delta, and hostile text of 1 and 2 MB.
 
-Run as a script: `python tests/benchmarks/bench_tools.py`. Prints µs per delta, seconds, and t(2n)/t(n), best of 3.
+Run as a script: `python tests/benchmarks/bench_tools.py`. Prints µs per delta, seconds, and t(2n)/t(n), best of 2.
 `tests/translate/tools/test_cost.py` holds the figures loosely.
 """
 
@@ -47,7 +47,10 @@ HOSTILE: Final[dict[str, tuple[tuple[str, ...], Callable[[int], str]]]] = {
     ),
     "10,000 names without an end": (("qwen3_coder_xml",), lambda size: spread("<function=", 10_000 * size // MB, size)),
     "10,000 open fences": (("xml_json", "fenced_json"), lambda size: spread("\n```json\n{", 10_000 * size // MB, size)),
-    "bare JSON, unclosed": (("llama3_json",), lambda size: "[\n" * 30 + spread('\n{"a": "b"},', 10_000 * size // MB, size)),
+    "bare JSON, unclosed": (
+        ("llama3_json",),
+        lambda size: "[\n" * 30 + spread('\n{"a": "b"},', 10_000 * size // MB, size),
+    ),
     "keys before the name": (
         ("xml_json",),
         lambda size: "<tool_call>{" + spread('"a": "b", ', 10_000 * size // MB, size).replace(_FILL, ""),
@@ -63,7 +66,7 @@ HOSTILE: Final[dict[str, tuple[tuple[str, ...], Callable[[int], str]]]] = {
     "white space": (("xml_json",), lambda size: "a" + " " * size),
     "10,000 escapes": (
         ("xml_json",),
-        lambda size: spread('<tool_call>{&quot;a', 10_000 * size // MB, size),
+        lambda size: spread("<tool_call>{&quot;a", 10_000 * size // MB, size),
     ),
 }
 """Hostile texts by name: the formats that read them, and the text for a size in characters."""
@@ -76,14 +79,14 @@ def formats(names: tuple[str, ...]) -> list[ToolformatPlan]:
 
 
 def read_all(plans: list[ToolformatPlan], text: str, step: int) -> float:
-    """Seconds to read a text in deltas of `step` characters."""
+    """Seconds of the processor to read a text in deltas of `step` characters."""
     parts = [text[at : at + step] for at in range(0, len(text), step)]
     reader = ToolReader(plans, TOOLS)
-    begin = time.perf_counter()
+    begin = time.process_time()
     for part in parts:
         reader.feed(part)
     reader.finish()
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def plain_us(names: tuple[str, ...] = ("xml_json",)) -> float:
@@ -94,11 +97,11 @@ def plain_us(names: tuple[str, ...] = ("xml_json",)) -> float:
 
 
 def growth(name: str, step: int, size: int = MB) -> tuple[float, float]:
-    """Seconds for `size` and twice as much: best of 3 each."""
+    """Seconds for `size` and twice as much: best of 2 each."""
     names, make = HOSTILE[name]
     plans = formats(names)
     small, large = make(size), make(2 * size)
-    return min(read_all(plans, small, step) for _ in range(3)), min(read_all(plans, large, step) for _ in range(3))
+    return min(read_all(plans, small, step) for _ in range(2)), min(read_all(plans, large, step) for _ in range(2))
 
 
 def main() -> None:

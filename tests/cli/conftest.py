@@ -41,6 +41,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (tmp_path / "reply.json").write_text(json.dumps({"text": "hello"}))
     monkeypatch.chdir(tmp_path)
+    # What is shipped grows and is tested elsewhere: a small shipped folder keeps these tests at one thing, and quick.
+    shipped = tmp_path / "shipped" / "parent.yaml"
+    shipped.parent.mkdir()
+    shipped.write_text(ENDPOINT.replace("id: acme.chat", "id: acme.shipped"))
+    for module in ("engine.language.catalog", "engine.cli.selection"):
+        monkeypatch.setattr(f"{module}.MAPPINGS", shipped.parent)
     return tmp_path
 
 

@@ -106,7 +106,7 @@ def test_serve_names_a_missing_secret(cli: Cli, desk: Path) -> None:
     assert "ACME_API_KEY is not set" in done.err
 
 
-def test_models_are_listed_through_the_mock(cli: Cli, desk: Path, shipped_endpoint: str) -> None:
+def test_models_are_listed_through_the_mock(cli: Cli, shipped_endpoint: str) -> None:
     """The whole way: config, mock, HTTP, mapping, table."""
     rows = cli("models", "--endpoint", shipped_endpoint, "--mock", "--json").json
 

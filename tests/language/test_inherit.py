@@ -167,9 +167,6 @@ def test_an_overlay_that_misses_is_refused(write_mapping: Make, changes: Any, co
     assert [code] == found(write_mapping(ENDPOINT, {**OVERLAY, **changes}))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="inherit.py: overlays apply to the named file only, and abstract ones are never served"
-)
 def test_an_overlay_on_an_abstract_parent_is_not_without_effect_in_silence(write_mapping: Make) -> None:
     """An overlay whose target is never served either reaches the children or is told about (P16)."""
     catalog = write_mapping(PARENT, CHILD, {**OVERLAY, "target": "endpoint:acme.base", "base_url": "https://new.test"})
@@ -177,7 +174,6 @@ def test_an_overlay_on_an_abstract_parent_is_not_without_effect_in_silence(write
     assert found(catalog) or "https://new.test" == catalog.endpoints["acme.chat"].base_url
 
 
-@pytest.mark.xfail(strict=True, reason="inherit.py _only_key: `$remove: false` removes too")
 def test_remove_takes_true_only(write_mapping: Make) -> None:
     """`$remove` is written `true`; anything else is an error."""
     assert [] != found(write_mapping(PARENT, {**CHILD, "params": {"$remove": False}}))

@@ -50,7 +50,9 @@ FORMATS: Final = sorted(catalog().toolformats)
 ONE_AT_A_TIME: Final = "one"
 
 PLAIN: Final = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
-TEXTS: Final = st.one_of(PLAIN, st.sampled_from(["a\nb", " x ", "}", '"', "\\", "'", "</x>", "a\n\n  b", "[1]", "null", "7"]))
+TEXTS: Final = st.one_of(
+    PLAIN, st.sampled_from(["a\nb", " x ", "}", '"', "\\", "'", "</x>", "a\n\n  b", "[1]", "null", "7"])
+)
 NUMBERS: Final = st.integers(-(10**25), 10**25)
 FLOATS: Final = st.floats(allow_nan=False, allow_infinity=False, width=32).filter(lambda each: "e" not in repr(each))
 VALUES: Final[st.SearchStrategy[Json]] = st.recursive(
@@ -129,7 +131,9 @@ def test_what_is_rendered_is_read_back(name: str, data: st.DataObject) -> None:
     plan = catalog().toolformats[name]
     hostile = st.sampled_from(markers(plan)).map(lambda each: f"a {each} b")
     texts = st.one_of(TEXTS, hostile) if plan.read.calls[0].payload.kind != "braced" else TEXTS
-    calls = data.draw(st.lists(st.tuples(st.sampled_from(["search_web", "run"]), arguments(texts)), min_size=1, max_size=3))
+    calls = data.draw(
+        st.lists(st.tuples(st.sampled_from(["search_web", "run"]), arguments(texts)), min_size=1, max_size=3)
+    )
     calls = [(tool, as_read(plan, args) if tool == "search_web" else {}) for tool, args in calls]
     text = rendered(plan, calls)
     before = data.draw(st.sampled_from(["", "Let me see.\n\n"]))
@@ -149,8 +153,33 @@ def pieces_of_text(plan: ToolformatPlan) -> st.SearchStrategy[str]:
     bits = st.sampled_from(
         [
             *markers(plan),
-            *("search_web", "run", "zip", "text", "count", "<", "[", "{", "}", "]", '"', "'", ",", ":", "(", ")", "=", "\\"),
-            *('{"name": "run", "arguments": {}}', '{"name": "search_web", "arguments": {"text": "', "```", "```json\n", "\n"),
+            *(
+                "search_web",
+                "run",
+                "zip",
+                "text",
+                "count",
+                "<",
+                "[",
+                "{",
+                "}",
+                "]",
+                '"',
+                "'",
+                ",",
+                ":",
+                "(",
+                ")",
+                "=",
+                "\\",
+            ),
+            *(
+                '{"name": "run", "arguments": {}}',
+                '{"name": "search_web", "arguments": {"text": "',
+                "```",
+                "```json\n",
+                "\n",
+            ),
             *(" ", "&quot;", "\u2060", "// c\n", "/*", "true", "None", "1.0", "run()", 'search_web(text="a")', "&"),
         ]
     )

@@ -201,7 +201,6 @@ def test_a_secret_may_be_joined_inside_auth(endpoint: Make) -> None:
     assert KEY not in repr(request)
 
 
-@pytest.mark.xfail(strict=True, reason="auth.py _secret: an absent credential is sent as an empty one")
 def test_a_missing_credential_is_not_sent_as_an_empty_one(endpoint: Make) -> None:
     """A part that a parsed secret does not have is an error before anything is sent."""
     plan = endpoint(secrets={"k": {"env": "K", "parse": "json"}}, auth={"bearer": "=secret.k.token"})

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from engine.errors import ErrorInfo, TranslationError
+from engine.language.kinds.http_checks import check_headers
 from engine.language.kinds.sections import literal_text
 from engine.language.problems import Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
@@ -16,7 +18,8 @@ from engine.translate.plan import SecretSpec
 from engine.types import ABSENT, Build, Json, JsonObject, Scope, Secret
 
 _KEY_LIKE: Final = re.compile(
-    r"(?:sk-|pk-|gsk_|xai-|AIza|ghp_|hf_|AKIA|eyJ)[A-Za-z0-9_\-.]{16,}|(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{40,}"
+    r"(?:(?i:bearer|basic|token|key|apikey|api-key)\s+)?"
+    r"(?:(?:sk-|pk-|gsk_|xai-|AIza|ghp_|hf_|AKIA|eyJ)[A-Za-z0-9_\-.]{16,}|(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{40,})"
 )
 
 
@@ -51,7 +54,7 @@ def _bearer(compiler: TreeCompiler, node: Node, env: Env) -> Build:
     value = compiler.function(node, env)
 
     def build(scope: Scope) -> JsonObject:
-        return {"headers": {"authorization": _secret(value, scope).prefixed("Bearer ")}}
+        return {"headers": {"authorization": _secret(value, scope, "bearer").prefixed("Bearer ")}}
 
     return build
 
@@ -61,22 +64,27 @@ def _basic(compiler: TreeCompiler, node: Node, env: Env) -> Build | None:
         return None
     user = compiler.function(node.entries["user"].value, env)
     password = compiler.function(node.entries["password"].value, env)
+    # A key as the user with no password is common; then the mapping says so in so many words.
+    without_password = literal_text(node.entries["password"].value) == ""
 
     def build(scope: Scope) -> JsonObject:
-        pair = f"{_secret(user, scope).reveal()}:{_secret(password, scope).reveal()}"
+        behind = "" if without_password else _secret(password, scope, "basic.password").reveal()
+        pair = f"{_secret(user, scope, 'basic.user').reveal()}:{behind}"
         return {"headers": {"authorization": Secret("Basic " + base64.b64encode(pair.encode()).decode())}}
 
     return build
 
 
-def _in(place: str) -> Callable[[TreeCompiler, Node, Env], Build | None]:
+def _in(place: str, slot: str) -> Callable[[TreeCompiler, Node, Env], Build | None]:
     def compile_place(compiler: TreeCompiler, node: Node, env: Env) -> Build | None:
         if not isinstance(node, MappingNode):
             return None
+        if place == "headers":
+            check_headers(node, compiler.problems, credentials=True)
         values = {name: compiler.function(entry.value, env) for name, entry in node.entries.items()}
 
         def build(scope: Scope) -> JsonObject:
-            return {place: {name: _secret(value, scope) for name, value in values.items()}}
+            return {place: {name: _secret(value, scope, f"{slot}.{name}") for name, value in values.items()}}
 
         return build
 
@@ -91,16 +99,22 @@ _KINDS: Final[Mapping[str, Callable[[TreeCompiler, Node, Env], Build | None]]] =
     "none": _none,
     "bearer": _bearer,
     "basic": _basic,
-    "header": _in("headers"),
-    "query": _in("query"),
+    "header": _in("headers", "header"),
+    "query": _in("query", "query"),
 }
 
 
-def _secret(value: Build, scope: Scope) -> Secret:
+def _secret(value: Build, scope: Scope, slot: str) -> Secret:
+    """The credential of a slot of `auth`. Raises TranslationError for one that is absent or empty: it is never sent."""
     made: Json = value(scope)
-    if isinstance(made, Secret):
-        return made
-    return Secret("" if made is ABSENT or made is None else str(made))
+    secret = made if isinstance(made, Secret) else Secret("" if made is ABSENT or made is None else str(made))
+    if not secret.reveal():
+        info = ErrorInfo(
+            "internal", "The gateway has no credential for this upstream.", code="mapping_request_error",
+            retryable=False,
+        )  # fmt: skip
+        raise TranslationError(info, detail=f"auth.{slot} has no value")
+    return secret
 
 
 def check_for_keys(node: Node, problems: Problems) -> None:

@@ -89,6 +89,9 @@ class _Dialect:
             flat = MappingNode(
                 self.root.mark, {key: self.root.entries[key] for key in _SINGLE if key in self.root.entries}
             )
+            if flat.get("response") is None:
+                self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
+                return found
             found.append(("main", flat))
         if not found:
             self.problems.add("E024", f"{self.resolved.id} lacks the section 'operations'", self.root.mark)

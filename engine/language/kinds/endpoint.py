@@ -7,14 +7,16 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from engine import __version__
 from engine.language import scopes
 from engine.language.canonical import EMIT_KEYS, LISTED_MODEL, PART_TYPE
+from engine.language.compiled import Env
 from engine.language.inherit import Resolved
 from engine.language.kinds.auth import compile_auth
+from engine.language.kinds.emulation import compile_structured, compile_tools
 from engine.language.kinds.endpoint_shape import ENDPOINT
+from engine.language.kinds.http_checks import check_headers, check_origin
 from engine.language.kinds.sections import (
     compile_errors,
     compile_losses,
@@ -29,8 +31,9 @@ from engine.language.kinds.stream import compile_stream
 from engine.language.operators.choose import check_pattern_rows
 from engine.language.problems import Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, to_json
-from engine.language.static_types import Type, array_of, object_of
-from engine.language.tree import Env, TemplateLoader, Usage
+from engine.language.static_types import ANY, Type, array_of, object_of
+from engine.language.tree import TemplateLoader
+from engine.language.usage import Usage
 from engine.translate.exchange import expand_path
 from engine.translate.patterns import PatternTable
 from engine.translate.plan import CallPlan, Capabilities, EndpointPlan, ModelsPlan, ParamPolicy, Reads, SecretSpec
@@ -38,26 +41,10 @@ from engine.types import ABSENT, Build, Json, JsonObject, Scope
 
 EMITTED: Final = object_of({}, dict(EMIT_KEYS))
 _LISTED: Final = array_of(LISTED_MODEL)
+_MESSAGES: Final = ("req", "messages")
+_MESSAGE_FIELDS: Final = frozenset({"name", "refusal", "is_error", "reasoning", "audio", "function_call"})
+_CALL_KEYS: Final = frozenset({"tool_calls", "tool_call", "choices", "blocks"})
 _PLACEHOLDER: Final = re.compile(r"\{(\+?)([^{}]*)\}")
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_FORBIDDEN_HEADERS: Final = frozenset(
-    [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "expect",
-        "te",
-        "upgrade",
-        "trailer",
-        "keep-alive",
-        "cookie",
-    ]
-)
-_CREDENTIAL_HEADERS: Final = frozenset(
-    {"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization"}
-)
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _CAPABILITY_DEFAULTS: Final[Mapping[str, Json]] = {
     "streaming": "synthetic",
     "tools": "none",
@@ -94,6 +81,7 @@ class _Endpoint:
         self.opt = scopes.option_scope(self.options)
         self.trace = trace
         self.usage = Usage()
+        self.answer = ANY
 
     def _env(self, names: Mapping[str, Type], where: str, side: str, usage: Usage | None = None, **more: bool) -> Env:
         return Env(names, where, side, usage or Usage(), trace=self.trace, **more)  # type: ignore[arg-type]
@@ -120,10 +108,12 @@ class _Endpoint:
         auth = compile_auth(self.compiler, self.root.get("auth"), scopes.auth_names(self.opt, {
             name: spec.parse is not None for name, spec in secrets.items()
         }), secrets, self.root.get("secrets"), self.trace)  # fmt: skip
-        capabilities = self._capabilities()
         models = self._models()
         stream_usage = Usage()
-        stream = compile_stream(self.compiler, self.root.get("stream"), self.opt, stream_usage, trace=self.trace)
+        stream, pieces = compile_stream(
+            self.compiler, self.root.get("stream"), self.opt, stream_usage, trace=self.trace
+        )
+        capabilities = self._capabilities(pieces)
         reads = reads_of(self.usage)
         params = self._params(reads)
         warn_unused_fragments(self.compiler, self.resolved.document.file)
@@ -150,7 +140,8 @@ class _Endpoint:
             losses=losses,
             models=models,
             stream=stream,
-            tools=to_json(self.root.get("tools") or MappingNode(self.root.mark)),
+            tools=compile_tools(self.compiler, self.root.get("tools")),
+            structured=compile_structured(self.compiler, self.root.get("structured")),
             insecure=self._insecure(),
         )
 
@@ -222,8 +213,8 @@ class _Endpoint:
         for name, entry in given.items():
             if name not in wanted:
                 self.problems.add(
-                    "E160", f"`path_params` gives {name!r}, which the path does not have", entry.key.mark, length=len(name),
-                    help=did_you_mean(name, wanted),
+                    "E160", f"`path_params` gives {name!r}, which the path does not have", entry.key.mark,
+                    length=len(name), help=did_you_mean(name, wanted),
                 )  # fmt: skip
         if not wanted:
             return lambda scope: text
@@ -244,7 +235,9 @@ class _Endpoint:
             self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
             return None
         env = self._env(scopes.reply_names(self.opt), "response", "reply")
-        return self.compiler.function(node, env, EMITTED)
+        compiled = self.compiler.tree(node, env, EMITTED)
+        self.answer = compiled.type
+        return self.compiler.assembled(compiled, node, env)
 
     def _models(self) -> ModelsPlan | None:
         node = self.root.get("models")
@@ -267,12 +260,12 @@ class _Endpoint:
             for name, spec in values.items()
         }
 
-    def _capabilities(self) -> Capabilities | None:
+    def _capabilities(self, pieces: list[Type] | None) -> Capabilities | None:
         node = self.root.get("capabilities")
         declared = node if isinstance(node, MappingNode) else MappingNode(self.root.mark)
         tables = {name: self._table(declared.get(name), default) for name, default in _CAPABILITY_DEFAULTS.items()}
         max_stop = declared.get("max_stop")
-        self._check_toolformat(tables["tools"], declared)
+        self._check_native_tools(tables["tools"], declared, pieces)
         return Capabilities(
             streaming=tables["streaming"],
             tools=tables["tools"],
@@ -287,13 +280,22 @@ class _Endpoint:
             return PatternTable((pattern, to_json(entry.value)) for pattern, entry in node.entries.items())
         return PatternTable([("*", default if node is None else to_json(node))])
 
-    def _check_toolformat(self, tools: PatternTable, declared: MappingNode) -> None:
-        native = any(value == "native" for _, value in tools.rows)
-        if native and "tools" not in reads_of(self.usage).fields:
-            place = declared.entries["tools"].value.mark
+    def _check_native_tools(self, tools: PatternTable, declared: MappingNode, pieces: list[Type] | None) -> None:
+        """E181: native tools are read from the request, and calls are given by the response and by the stream."""
+        if not any(value == "native" for _, value in tools.rows):
+            return
+        lacking = []
+        if "tools" not in reads_of(self.usage).fields and not self.usage.broken:
+            lacking.append("the request never reads req.tools")
+        if not _may_hold_calls(self.answer):
+            lacking.append("the response never gives `tool_calls`")
+        if pieces and not any(_may_hold_calls(each) for each in pieces):
+            lacking.append("the stream never emits a `tool_call`")
+        if lacking:
             self.problems.add(
-                "E181", "tools are declared native, but the request never reads req.tools", place,
-                help=("send the tools in the body, or set tools: none",),
+                "E181", f"tools are declared native, but {', and '.join(lacking)}",
+                declared.entries["tools"].value.mark,
+                help=("send the tools and read the calls back, or set tools: none",),
             )  # fmt: skip
 
     def _params(self, reads: Reads) -> dict[str, ParamPolicy]:
@@ -301,7 +303,8 @@ class _Endpoint:
         policies: dict[str, ParamPolicy] = {}
         for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
             spec = to_json(entry.value)
-            if "unsupported" not in spec and name not in reads.fields and "*" not in reads.fields:
+            is_read = bool({name, "*"} & reads.fields) or self.usage.broken
+            if "unsupported" not in spec and not is_read:
                 self.problems.add(
                     "E180",
                     f"`params` limits {name!r}, which the request never reads",
@@ -317,20 +320,22 @@ class _Endpoint:
 
 def reads_of(usage: Usage) -> Reads:
     """Derive what a request section takes from what its expressions read (DECISIONS 2.11)."""
-    requests = {path[1:] for path in usage.paths if path and path[0] == "req"}
+    requests = {path[1:] for path in usage.paths if path[0] == "req"}
     fields = {path[0] if path else "*" for path in requests}
     extra = {path[1] if len(path) > 1 else "*" for path in requests if path and path[0] == "extra"}
     known_parts = PART_TYPE.values or frozenset()
     parts = known_parts & (usage.fields | usage.constants)
     names = frozenset(usage.fields)
     for path in usage.whole:
-        if path[:2] == ("req", "messages") and path[2:] in ((), ("[]",), ("[]", "content")):
+        if path in (("req",), _MESSAGES, (*_MESSAGES, "[]"), (*_MESSAGES, "[]", "content")):
             parts = known_parts
-            if path[2:] != ("[]", "content"):
-                names |= {"name", "refusal", "is_error", "reasoning", "audio", "function_call"}
-    if ("req",) in usage.paths and ("req",) in usage.whole:
-        parts = known_parts
+            names |= _MESSAGE_FIELDS if path[-1] != "content" else frozenset()
     return Reads(frozenset(fields), frozenset(extra), parts, names)
+
+
+def _may_hold_calls(of: Type) -> bool:
+    """Whether a reply or piece of this type can carry tool calls; of what is not known it is assumed."""
+    return of.fields is None or bool(_CALL_KEYS & set(of.fields))
 
 
 def parse_path(text: str) -> tuple[str | tuple[str, bool], ...]:
@@ -341,31 +346,6 @@ def parse_path(text: str) -> tuple[str | tuple[str, bool], ...]:
         parts += [text[position : match.start()], (match[2], match[1] == "+")]
         position = match.end()
     return (*parts, text[position:])
-
-
-def check_origin(node: ScalarNode, insecure: bool, problems: Problems) -> None:
-    """An upstream is https, or on this machine, or openly declared insecure (E162, rule R1)."""
-    url = str(node.value)
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.query or parts.fragment:
-        problems.add("E162", f"{url!r} is not an origin with a path prefix", node.mark, length=node.length)
-    elif parts.scheme != "https" and parts.hostname not in _LOOPBACK and not insecure:
-        problems.add(
-            "E162", "plain http to another machine would show the key to the network", node.mark, length=node.length,
-            help=("use https, or say `insecure: true` in the mapping",),
-        )  # fmt: skip
-
-
-def check_headers(node: MappingNode, problems: Problems) -> None:
-    """Header names follow RFC 9110; framing headers are the engine's, credentials are `auth`'s (E161)."""
-    for name, entry in node.entries.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _FORBIDDEN_HEADERS or name.lower().startswith("proxy-"):
-            problems.add("E161", f"the header {name!r} cannot be set by a mapping", entry.key.mark, length=len(name))
-        elif name.lower() in _CREDENTIAL_HEADERS:
-            problems.add(
-                "E161", f"the header {name!r} carries credentials", entry.key.mark, length=len(name),
-                help=("set it under `auth: {header: {…}}`, where secrets are",),
-            )  # fmt: skip
 
 
 def digest_of(root: MappingNode) -> str:

@@ -20,6 +20,7 @@ from engine.language.shapes import (
     Text,
     Tree,
 )
+from engine.translate.tools.plan import PLACES
 from engine.types import JsonObject
 
 NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
@@ -194,12 +195,29 @@ TOOLS: Final = Object(
             "A toolformat, a list in order of preference, or a table by model pattern.",
         ),
         "place": Field(
-            Text(choices=("first_user", "last_user", "first_system", "last_system", "own_message")),
+            Text(choices=PLACES),
             "Where the definitions stand.",
         ),
-        "retry": Field(Number(0, 1, whole=True), "Ask again once when a required call is missing.", default=0),
+        "retry": Field(
+            Number(0, 1, whole=True),
+            "Ask again once when a required call is missing, or strict arguments do not fit.",
+            default=0,
+        ),
+        "retry_text": Field(Tree("text"), "What the model is told then; sees `choice` and `problem`."),
     },
     "tools",
+)
+
+STRUCTURED: Final = Object(
+    {
+        "text": Field(
+            Tree("text"), "What the model is told; sees `schema` (or null), `name` and `description`.", required=True
+        ),
+        "place": Field(Text(choices=PLACES), "Where the text stands.", default="first_user"),
+        "retry": Field(Number(0, 1, whole=True), "Ask again once when the answer is not as wished.", default=0),
+        "retry_text": Field(Tree("text"), "What the model is told then; sees `problem` too."),
+    },
+    "structured",
 )
 
 
@@ -333,6 +351,7 @@ ENDPOINT: Final = Object(
         "auth": Field(AUTH, "How a call is authorized."),
         "capabilities": Field(CAPABILITIES, "What the endpoint can do by itself."),
         "tools": Field(TOOLS, "The toolformat, where `capabilities.tools` is `prompt`."),
+        "structured": Field(STRUCTURED, "How JSON answers are had where the endpoint has no `response_format`."),
         "params": Field(PARAMS, "Limits and policy of request parameters."),
         "models": Field(MODELS, "How to list the models."),
         "request": Field(CALL, "The chat call."),

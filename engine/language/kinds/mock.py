@@ -157,7 +157,12 @@ class _Mock:
         return (*(each for each in found if each.when is not None), *open_ones[:1])
 
     def _behaviour(
-        self, name: str, node: MappingNode, where: str, route: MappingNode | None = None, streamed: MockStream | None = None
+        self,
+        name: str,
+        node: MappingNode,
+        where: str,
+        route: MappingNode | None = None,
+        streamed: MockStream | None = None,
     ) -> Behaviour:
         """One behaviour. A good answer that says nothing of streams is streamed as its route is."""
         when, fault, reply = node.get("when"), literal_text(node.get("fault")), node.get("reply")

@@ -20,7 +20,8 @@ STREAM: Final = Object(
         "framing": Field(Text(choices=tuple(STREAM_FRAMINGS)), "How frames are written.", default="sse"),
         "content_type": Field(Text(), "The content type, if it is not the framing's own."),
         "frames": Field(
-            Tree("a list of frames"), "What is sent: objects or texts, one a frame; `reply` is the answer they come from."
+            Tree("a list of frames"),
+            "What is sent: objects or texts, one a frame; `reply` is the answer they come from.",
         ),
         "every_ms": Field(Tree("a number of milliseconds"), "How long each frame waits, in milliseconds."),
         "delay_s": Field(Tree("a number of seconds"), "How long the first frame waits, in seconds.", example=2),

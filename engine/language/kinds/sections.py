@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine.language.operators.fail import RAISED, fail
-from engine.language.problems import Problems
+from engine.language.problems import Mark, Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
 from engine.language.static_types import STRING
 from engine.language.tree import Env, Fragment, TemplateLoader, TreeCompiler
@@ -122,7 +122,7 @@ def status_matcher(node: Node | None) -> Callable[[int], bool] | None:
 
 
 def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple[ErrorRule, ...]:
-    """`errors:` rules, in order; a rule behind an unconditional one is E200."""
+    """`errors:` rules, in order; a rule behind an unconditional one is E200, and so is one that takes every reply."""
     rules: list[ErrorRule] = []
     catch_all: str | None = None
     for name, rule in entries_of(node):
@@ -143,7 +143,17 @@ def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
                 _object_build(compiler.function(raised, env, RAISED)),
             )
         )
+    if catch_all is not None and rules[-1].name == catch_all:
+        compiler.problems.add(
+            "E200", f"the rule {catch_all!r} takes every reply, good ones too", _key_mark(node, catch_all),
+            length=len(catch_all), help=("say for which: status: [4xx, 5xx], or a `when`",),
+        )  # fmt: skip
     return tuple(rules)
+
+
+def _key_mark(node: Node | None, key: str) -> Mark:
+    assert isinstance(node, MappingNode)
+    return node.entries[key].key.mark
 
 
 def _object_build(build: Callable[[Scope], Json]) -> Callable[[Scope], JsonObject]:
@@ -157,7 +167,7 @@ def _object_build(build: Callable[[Scope], Json]) -> Callable[[Scope], JsonObjec
 def covers_failures(rules: tuple[ErrorRule, ...]) -> bool:
     """Whether every status from 400 on meets some rule without a condition (E201)."""
     plain = [rule for rule in rules if rule.when is None]
-    return all(any(rule.matches is None or rule.matches(status) for rule in plain) for status in (400, 418, 500, 599))
+    return all(any(rule.matches is None or rule.matches(status) for rule in plain) for status in range(400, 600))
 
 
 def literal_text(node: Node | None) -> str | None:

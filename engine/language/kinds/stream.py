@@ -29,10 +29,10 @@ _STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
 
 def compile_stream(
     compiler: TreeCompiler, node: Node | None, options: Type, usage: Usage, *, trace: bool
-) -> StreamPlan | None:
-    """Compile an endpoint's `stream`; None where there is none."""
+) -> tuple[StreamPlan | None, list[Type]]:
+    """Compile an endpoint's `stream`, and the types of the pieces it emits; None where there is no stream."""
     if not isinstance(node, MappingNode):
-        return None
+        return None, []
     state = to_json(node.get("state") or MappingNode(node.mark))
     # A state's type is that of its first value: a counter stays a number, a text may be any text.
     types = {name: Type(literal_type(value).kinds | {"null"}) for name, value in state.items()}
@@ -63,7 +63,7 @@ def compile_stream(
         at_end=rules.rule(at_end, "stream.at_end") if isinstance(at_end, MappingNode) else None,
     )
     rules.check_state(node)
-    return plan
+    return plan, rules.pieces
 
 
 class _Rules:
@@ -74,12 +74,15 @@ class _Rules:
         self.env = env
         self.state = state
         self.written: set[str] = set()
+        self.pieces: list[Type] = []
 
     def rule(self, node: Node | None, where: str) -> StreamRule:
         """Compile a rule: `ignore`, `error`, or a map."""
-        if node is None or literal_text(node) == "ignore":
+        if node is None:
             return _IGNORED
         place = f"{node.mark.file}:{node.mark.line}"
+        if literal_text(node) == "ignore":
+            return StreamRule(place)
         if literal_text(node) == "error":
             return StreamRule(place, refuse=True)
         if not isinstance(node, MappingNode):
@@ -118,9 +121,9 @@ class _Rules:
         emit, raised, changes, end = (node.get(key) for key in ("emit", "raise", "set", "end"))
         build: Build | None = None
         if isinstance(emit, SequenceNode):
-            build = _pieces([self.compiler.function(item, env, _PIECE) for item in emit.items])
+            build = _pieces([self._piece(item, env, _PIECE) for item in emit.items])
         elif emit is not None:
-            build = _pieces([self.compiler.function(emit, env, _PIECES)])
+            build = _pieces([self._piece(emit, env, _PIECES)])
         sets: list[tuple[str, Build]] = []
         for name, entry in changes.entries.items() if isinstance(changes, MappingNode) else ():
             if name not in self.state:
@@ -138,8 +141,17 @@ class _Rules:
             end=isinstance(end, ScalarNode) and end.value is True,
         )
 
+    def _piece(self, node: Node, env: Env, expected: Type) -> Build:
+        compiled = self.compiler.tree(node, env, expected)
+        kinds = compiled.type.known
+        self.pieces += [compiled.type] if "object" in kinds else []
+        self.pieces += [compiled.type.items or ANY] if "array" in kinds else []
+        return self.compiler.assembled(compiled, node, env)
+
     def check_state(self, node: MappingNode) -> None:
-        """Declared state must be written somewhere and read somewhere (E192)."""
+        """Declared state must be written somewhere and read somewhere (E192); a broken rule tells nothing of it."""
+        if self.env.usage.broken:
+            return
         declared = node.get("state")
         read = {path[1] for path in self.env.usage.paths if path[0] == "st" and len(path) > 1}
         for name, entry in declared.entries.items() if isinstance(declared, MappingNode) else ():

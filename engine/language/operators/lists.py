@@ -53,7 +53,7 @@ def warn_unused(
 
 
 @operator("$each", "as", "index?", "where?", "flat?", "do", doc="One tree for each item of a list; absent if it is.",
-          example="{$each: =req.messages, as: m, where: \"=m.role == 'user'\", do: {text: =text(m.content)}}")  # fmt: skip
+          example='{$each: =req.messages, as: m, where: "=present(m.name)", do: {text: =text(m.content)}}')  # fmt: skip
 def compile_each(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
     """Compile `$each`: a loop with the item (and its index) in locals; `flat` joins lists."""
     mark = node.entries["$each"].key.mark
@@ -181,8 +181,8 @@ def compile_concat(compiler: TreeCompiler, node: MappingNode, env: Env, expected
     return Compiled(with_types(emit, env), array_of(ANY), False, mark, auth=env.auth)
 
 
-@operator("$join_runs", "by", "concat", doc="A list in which neighbours with an equal `by` are merged into one: the `concat` keys are joined, of others"
-          " that differ the first stays.",
+@operator("$join_runs", "by", "concat",
+          doc="A list with neighbours of an equal `by` merged: `concat` keys are joined, of others the first stays.",
           example="{$join_runs: =turns, by: =it.role, concat: [content]}")  # fmt: skip
 def compile_join_runs(compiler: TreeCompiler, node: MappingNode, env: Env, expected: Type | None) -> Compiled:
     """Compile `$join_runs` (DECISIONS 2.8): null never merges.
@@ -247,12 +247,17 @@ def _joined(first: dict[str, Json], second: dict[str, Json], keys: tuple[str, ..
         if isinstance(left, str) and isinstance(right, str):
             merged[key] = f"{left}\n\n{right}" if left and right else left or right
         elif isinstance(left, list | str) and isinstance(right, list | str):
-            both: list[Json] = type(left if isinstance(left, list) else right)(_parts(left))
-            both.extend(_parts(right))
-            merged[key] = both
+            merged[key] = _together(_parts(left), _parts(right))
         elif left is None and right is not None:
             merged[key] = right
     return merged
+
+
+def _together(left: list[Json], right: list[Json]) -> list[Json]:
+    """Both lists in one, of the kind that keeps origins if one of them does."""
+    both: list[Json] = (type(left) if type(left) is not list else type(right))(left)
+    both.extend(right)
+    return both
 
 
 def _parts(content: list[Json] | str) -> list[Json]:

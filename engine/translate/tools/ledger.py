@@ -37,6 +37,8 @@ class Ledger:
         self.is_line_start = True
         self.is_blank = True
         self.keeps_text = True
+        self.is_holding = False
+        """Whether a filter waits for the rest of a marker."""
         self._parallel = parallel
         self._neutralisers = tables.neutralisers
         self._spans: list[tuple[str, int, str]] = []
@@ -99,12 +101,11 @@ class Ledger:
 
     def plain(self, text: str) -> None:
         """Text in which nothing can begin, on the fast path."""
-        end = self.done + len(text)
+        self.done = end = self.done + len(text)
         if self._spans and self._spans[-1][0] == "text":
             self._spans[-1] = ("text", end, "")
         else:
             self._spans.append(("text", end, ""))
-        self.done = end
         self.has_text = True
         self.is_line_start = self.is_blank = False
         for each in self._text_filters:
@@ -123,11 +124,13 @@ class Ledger:
             self._parts_kind = kind
         for each in self._text_filters:
             text = each.feed(text)
+        self.is_holding = any(each.held for each in self._text_filters)
         if text:
             self._parts.append(text)
 
     def _close_text(self) -> None:
         """What the filters hold back belongs to the text before another piece."""
+        self.is_holding = False
         for index, each in enumerate(self._text_filters):
             rest = each.flush()
             for later in self._text_filters[index + 1 :]:
@@ -140,11 +143,6 @@ class Ledger:
         if self._parts:
             self._pieces.append(self._parts_kind("".join(self._parts)))
             self._parts = []
-
-    @property
-    def holds_text(self) -> bool:
-        """Whether a filter is waiting for more."""
-        return any(each.held for each in self._text_filters)
 
     # -- calls
 

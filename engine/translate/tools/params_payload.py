@@ -120,8 +120,9 @@ class _Params:
     def _find(self, start: int, scan: int, closes: tuple[str, ...]) -> Wait[tuple[int, int]]:
         """Where a value ends and what follows goes on; `(n, -1)` if it goes on to `n` at least."""
         ends = self.attempt.rule.ends if "missing_closers" in self.attempt.repairs else ()
+        wanted = closes + ends
         while True:
-            place, found = self.source.nearest(start, (*closes, *ends), scan)
+            place, found = self.source.nearest(start, wanted, scan)
             if not found:
                 return place, -1
             pin = self.source.pin

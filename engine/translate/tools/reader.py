@@ -20,7 +20,7 @@ from engine.translate.tools.pieces import Piece, Span, TextPiece
 from engine.translate.tools.plan import ToolformatPlan
 from engine.translate.tools.schema import Parameters
 from engine.translate.tools.source import Source, Wait
-from engine.translate.tools.state import State
+from engine.translate.tools.state import SPACES, State
 from engine.translate.tools.tables import tables_of
 from engine.types import Json, JsonObject
 
@@ -60,23 +60,23 @@ class ToolReader:
         if not text:
             return []
         source, ledger = self._source, self._ledger
-        if self._is_seeking and not text[-1].isspace() and self._gate(text) is None and not ledger.holds_text:
-            return self._feed_plain(text)
+        if self._is_seeking and self._gate(text) is None and not (ledger.is_holding or self._state.is_after_call):
+            kept = text.rstrip(SPACES)
+            if kept and ledger.keeps_text:
+                return self._feed_plain(text, kept)
         source.feed(text)
         next(self._parser, None)
         return ledger.take(is_over=False)
 
-    def _feed_plain(self, text: str) -> list[Piece]:
-        """Text in which nothing can begin, behind white space at most: no parser needs to look at it."""
+    def _feed_plain(self, text: str, kept: str) -> list[Piece]:
+        """Text in which nothing can begin: no parser needs to look at it. White space at its end is held."""
         source, ledger = self._source, self._ledger
-        if self._state.is_after_call or not ledger.keeps_text:
-            source.feed(text)
-            next(self._parser, None)
-            return ledger.take(is_over=False)
-        whole = source.text[ledger.done - source.base :] + text
+        held = source.end - ledger.done
+        whole = source.text[-held:] + kept if held else kept
         ledger.plain(whole)
-        source.text = ""
-        source.end = source.base = source.floor = self._state.at = ledger.done
+        source.text = text[len(kept) :]
+        source.base = source.floor = ledger.done
+        source.end = self._state.at = ledger.done + len(source.text)
         return [TextPiece(whole)]
 
     def finish(self, *, cut: bool = False) -> list[Piece]:

@@ -7,6 +7,7 @@ any cut alike. Positions count characters from the beginning of the answer. What
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Generator
 from typing import Final, TypeVar
@@ -30,12 +31,19 @@ class NotACall(Exception):
         self.at = at
 
 
+@functools.lru_cache(maxsize=4096)
+def _beginnings(literals: tuple[str, ...]) -> tuple[int, frozenset[str], frozenset[str]]:
+    """The length of the longest true beginning of the literals, their first characters, and all true beginnings."""
+    found = frozenset(each[:size] for each in literals for size in range(1, len(each)))
+    return max(map(len, found), default=0), frozenset(each[0] for each in found), found
+
+
 class Source:
     """State    `text` holds the characters from `base` to `end`; `is_over` says that no more will come, and `is_cut`
     that the answer hit its length limit.
     """
 
-    __slots__ = ("base", "end", "floor", "is_cut", "is_over", "pin", "text")
+    __slots__ = ("_next", "base", "end", "floor", "is_cut", "is_over", "pin", "text")
 
     def __init__(self, text: str = "", *, is_over: bool = False) -> None:
         self.text = text
@@ -45,6 +53,7 @@ class Source:
         self.pin = -1
         self.is_over = is_over
         self.is_cut = False
+        self._next: dict[str, tuple[int, int, int]] = {}
 
     def feed(self, text: str) -> None:
         """Append text, and let go of what nobody needs."""
@@ -98,25 +107,41 @@ class Source:
 
         `held` is the length of an end of the text that may yet become a literal. Nothing before `at` is looked at.
         """
-        begin = max(at, start) - self.base
+        begin = max(at, start)
         best, which = -1, ""
         for each in literals:
-            found = self.text.find(each, begin, len(self.text) if best < 0 else best + len(each))
+            found = self._find(each, begin)
             if found >= 0 and (best < 0 or found < best):
                 best, which = found, each
-        held = 0 if self.is_over else self.held(literals, begin)
-        if best >= 0 and self.base + best < self.end - held:
-            return self.base + best, which
+        held = 0 if self.is_over else self.held(literals, begin - self.base)
+        if best >= 0 and best < self.end - held:
+            return best, which
         return self.end - held, ""
+
+    def _find(self, literal: str, start: int) -> int:
+        """The first place of a literal from `start` on, or -1.
+
+        What is known is kept: from where on the next one is where, or that there is none up to which place. Else ten
+        thousand openers that are never closed would each search the rest of the text.
+        """
+        first, found, upto = self._next.get(literal, (start, -1, start))
+        if first <= start <= found:
+            return found
+        is_known = first <= start and found < 0
+        begin = max(start, upto - len(literal) + 1) if is_known else start
+        index = self.text.find(literal, begin - self.base)
+        place = self.base + index if index >= 0 else -1
+        self._next[literal] = (first if is_known else start, place, self.end)
+        return place
 
     def held(self, literals: tuple[str, ...], begin: int = 0) -> int:
         """How many characters at the end of the text may be the beginning of one of the literals."""
         text = self.text
-        longest = max(map(len, literals), default=0)
-        for index in range(max(begin, len(text) - longest + 1), len(text)):
-            tail = text[index:]
-            if any(len(tail) < len(each) and each.startswith(tail) for each in literals):
-                return len(tail)
+        size = len(text)
+        longest, firsts, beginnings = _beginnings(literals)
+        for index in range(max(begin, size - longest), size):
+            if text[index] in firsts and text[index:] in beginnings:
+                return size - index
         return 0
 
 
