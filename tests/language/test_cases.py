@@ -235,3 +235,35 @@ def test_an_overlay_does_not_fail_its_targets_cases(write_mapping: Make) -> None
     base = one({"given": {"request": request}, "expect": {"body": REQUEST}})
 
     assert [] == lines(write_mapping(base, overlay))
+
+
+@pytest.mark.parametrize(
+    ("changed", "ran"), [({"base_url": "https://other.test"}, 2), ({"response": {"text": "=res.t"}}, 1), ({}, 2)]
+)
+def test_an_overlay_keeps_the_cases_of_what_it_leaves_alone(write_mapping: Make, changed: Json, ran: int) -> None:
+    """Under an overlay the target's cases run for the sections that the overlay does not change."""
+    overlay = {"mapping": "overlay/1", "target": "endpoint:acme.chat", **changed}
+
+    report = run_tests(write_mapping({**ENDPOINT, "tests": {"body": BODY, "reply": REPLY}}, overlay))
+
+    assert ({"endpoint:acme.chat": ran}, []) == (report.ran, report.failed)
+
+
+def test_a_second_run_says_the_same_once(write_mapping: Make) -> None:
+    """A report holds its own problems; the catalog's do not grow when the same tests run again."""
+    catalog = write_mapping(one({**BODY, "expect": {"body": {}}}))
+
+    first, second = run_tests(catalog), run_tests(catalog)
+
+    assert first.problems.items == second.problems.items == catalog.problems.items
+
+
+def test_the_reason_of_a_broken_case_is_told(write_mapping: Make) -> None:
+    """The author reads which part of `given` is wrong, at its place."""
+    catalog = write_mapping(one({"given": {"request": {"model": "m", "messages": [5]}}, "expect": {"body": {}}}))
+
+    assert "given.request: " in lines(catalog)[0]
+    assert "messages[0]" in lines(catalog)[0]
+    assert ["given.options must be an object"] == lines(
+        write_mapping(one({"given": {"options": 5}, "expect": {"body": {}}}), folder="two")
+    )

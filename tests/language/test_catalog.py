@@ -213,3 +213,20 @@ def test_the_digest_changes_with_a_template_file(write_mapping: Make) -> None:
 def test_an_odd_head_gives_no_traceback(write_mapping: Make, text: str) -> None:
     """Whatever stands in the head becomes a diagnostic."""
     assert found(write_mapping(text))
+
+
+def test_a_template_that_is_not_utf8_is_an_error(write_mapping: Make, tmp_path: Path) -> None:
+    """No character is replaced in silence."""
+    folder = tmp_path / "mine" / "templates"
+    folder.mkdir(parents=True)
+    (folder / "a.j2").write_bytes(b"caf\xe9")
+
+    assert ["E034"] == found(write_mapping(with_template("a.j2")))
+
+
+def test_an_abstract_mapping_may_lack_what_its_children_bring(write_mapping: Make) -> None:
+    """Missing keys of an abstract file are no error; everything that stands there is checked."""
+    abstract = {"mapping": "endpoint/1", "id": "acme.base", "abstract": True, "request": {"method": "POST"}}
+
+    assert [] == found(write_mapping(abstract))
+    assert ["E023"] == found(write_mapping({**abstract, "request": {"method": "FETCH"}}, folder="two"))

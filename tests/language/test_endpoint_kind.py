@@ -204,3 +204,32 @@ def test_a_key_behind_its_scheme_looks_like_a_key(codes: Make) -> None:
 def test_the_minimal_endpoint_is_as_small_as_it_looks() -> None:
     """The sample of these tests has no more than what an endpoint needs."""
     assert {"mapping", "id", "base_url", "request", "response", "errors"} == set(ENDPOINT)
+
+
+def test_native_tools_need_calls_in_the_stream(codes: Make) -> None:
+    """A stream that never emits a `tool_call` does not serve native tools; what is not known is trusted."""
+    tools: dict[str, Any] = {
+        "capabilities": {"tools": "native"},
+        "request": request(body={**BODY, "tools": "=req.tools"}),
+        "response": {"text": "=res.text", "tool_calls": "=res.calls"},
+    }
+    stream = {"framing": "sse", "done": "=ev.data == '[DONE]'", "emit": {"text": "=ev.json.text"}}
+
+    assert ["E181"] == codes(**tools, stream=stream)
+    assert [] == codes(**tools, stream={**stream, "emit": "=ev.json"})
+    assert [] == codes(**{**tools, "response": "=res.out"})
+
+
+@pytest.mark.parametrize("status", [[*range(400, 500), "5xx"], ["4xx", *range(500, 600)]])
+def test_every_failed_status_must_meet_a_rule(codes: Make, status: list[Any]) -> None:
+    """One status that no rule takes is enough for E201."""
+    rule = {"raise": {"message": "=res.error"}}
+
+    assert [] == codes(errors={"any": {"status": status, **rule}})
+    assert ["E201"] == codes(errors={"any": {"status": [each for each in status if each not in (451, 521)], **rule}})
+
+
+def test_cookies_are_credentials(codes: Make) -> None:
+    """A cookie is set under `auth`, nowhere else."""
+    assert ["E161"] == codes(request=request(headers={"Cookie": "a=b"}))
+    assert [] == codes(secrets=SECRET, auth={"header": {"cookie": "=secret.api_key"}})

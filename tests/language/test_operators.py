@@ -533,3 +533,54 @@ def test_the_compiled_tree_yields_what_the_language_says(tree: Json, x: Json, y:
         return
     expected, made = plain(tree, {"x": x, "y": y}), build({"x": x, "y": y})
     assert repr(expected) == repr(made)
+
+
+def test_an_argument_may_be_called_like_a_root(endpoint: Make, codes: Make) -> None:
+    """In a fragment `args` and `$let` may reuse root names, and the nearest one counts (DECISIONS 2.14)."""
+    use = body({"$use": "f", "with": {"opt": "=req.user"}})
+
+    made = endpoint(define=define({"v": "=opt"}, "opt"), request=use).call.body(
+        {"req": {"user": "u", "messages": []}, "ctx": {}, "opt": {"a": 1}}
+    )
+
+    assert {"v": "u"} == made["made"]
+    assert [] == codes(define=define({"$let": {"ctx": "=a"}, "in": "=ctx"}, "a"),
+                       request=body({"$use": "f", "with": {"a": "=req.user"}}))  # fmt: skip
+    assert ["E136"] == codes(define=define({"$let": {"a": 1}, "in": "=a"}, "a"),
+                             request=body({"$use": "f", "with": {"a": "=req.user"}}))  # fmt: skip
+
+
+def test_what_a_fragment_passes_on_counts_as_read(endpoint: Make) -> None:
+    """Messages that go through a fragment as they are keep all their parts; others are not known by it."""
+    whole = endpoint(define=define({"m": "=a"}, "a"), request=body({"$use": "f", "with": {"a": "=req.messages"}}))
+    plain = endpoint(
+        define=define({"m": "=text(a[0].content)"}, "a"),
+        request={"path": "/c", "body": {"$use": "f", "with": {"a": "=req.messages"}}},
+    )
+
+    assert "file" in whole.reads.parts
+    assert "file" not in plain.reads.parts
+
+
+@pytest.mark.parametrize(
+    ("tree", "code"),
+    [
+        ("{$each: =x, as: i, do: '=i.('}", "E101"),
+        ("{$each: =x, as: i, do: {$template: {file: none.j2}}}", None),
+        ("{$let: {a: 1}, in: {$swich: =a}}", "E131"),
+        ("{$let: {a: 1}, in: '=nope.b'}", "E102"),
+    ],
+)
+def test_one_mistake_is_told_once(compile_tree: Make, tree: str, code: str | None) -> None:
+    """A name that a broken tree does not read is not called unused (W137)."""
+    assert [code] * (code is not None) == [each.code for each in compile_tree(tree).found]
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, 7, True])
+def test_odd_data_in_a_raise_is_an_engine_error(compile_tree: Make, value: Json) -> None:
+    """Whatever stands where a `$raise` looks, an engine error comes out, of types that clients know."""
+    for key in ("type", "code", "param", "retryable", "retry_after_s", "status"):
+        with pytest.raises(EngineError) as failure:
+            compile_tree(f"{{$raise: {{{key}: =x, message: m}}}}").run({"x": value})
+        info = getattr(failure.value, "info", None)
+        assert info is None or isinstance(info.code, str | None)

@@ -120,11 +120,15 @@ class Attempt:
             self.output.source.pin = -1
 
     def write(self, text: str) -> None:
-        """More of the arguments. Raises NotACall beyond the limit."""
+        """More of the arguments; what goes beyond the limit is dropped, at the same character for every cut."""
+        room = MAX_ARGUMENT_CHARS - self._chars
         self._chars += len(text)
-        if self._chars > MAX_ARGUMENT_CHARS:
-            raise NotACall(f"arguments are longer than {MAX_ARGUMENT_CHARS} characters", self.source.floor)
-        self._do(self.output.call_grows, text)
+        if len(text) > room:
+            if room >= 0:
+                self.note("damaged", f"arguments are longer than {MAX_ARGUMENT_CHARS} characters")
+            text = text[: max(room, 0)]
+        if text:
+            self._do(self.output.call_grows, text)
 
     def end(self, at: int) -> None:
         """The call ends at `at`."""

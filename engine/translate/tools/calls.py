@@ -85,10 +85,12 @@ def _end_marker(state: State, attempt: Attempt, at: int) -> Wait[int]:
     scan = at
     while attempt.rule.ends:
         place, found = state.source.nearest(at, attempt.rule.ends, scan)
+        if place - at > MAX_ARGUMENT_CHARS:
+            break
         if found:
             return place
         scan = place
-        if place - at > MAX_ARGUMENT_CHARS or not (yield from state.source.more(at)):
+        if not (yield from state.source.more(at)):
             break
     return at
 

@@ -297,13 +297,14 @@ def _is_escaped(source: Source, at: int) -> Wait[bool]:
 def _read_escaped(attempt: Attempt, at: int) -> Wait[int]:
     """Unescape what stands before the end marker, and read that. Positions inside count as the payload's end."""
     source = attempt.source
-    scan = at
-    while True:
+    place = scan = at
+    found = ""
+    while not found:
         place, found = source.nearest(at, attempt.rule.ends, scan)
-        if found or place - at > MAX_ARGUMENT_CHARS:
-            break
+        if place - at > MAX_ARGUMENT_CHARS:
+            raise NotACall("too long to be unescaped", at)
         scan = place
-        if not (yield from source.more(at)):
+        if not found and not (yield from source.more(at)):
             place = source.end
             break
     inner = Source(html.unescape(source.cut(at, place)), is_over=True)

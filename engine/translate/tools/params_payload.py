@@ -163,12 +163,12 @@ class _Params:
         scan = at
         while True:
             place, after = yield from self._find(at, scan, closes)
+            if place - at > MAX_ARGUMENT_CHARS:
+                raise NotACall("a value is too long", at + MAX_ARGUMENT_CHARS)
             if after == place:
                 self._missing(place, "the end of a value is missing")
             if after >= 0:
                 return after, self._trim(self.source.cut(at, place))
-            if place - at > MAX_ARGUMENT_CHARS:
-                raise NotACall("a value is too long", place)
             scan = place
             if self.source.is_over:
                 self._missing(self.source.end, "the text ends inside a value")
