@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.types import Json
+from engine.errors import TranslationError
+from engine.types import Json, Secret
 from tests.conftest import ENDPOINT
 
 Make = Callable[..., Any]
@@ -233,3 +234,25 @@ def test_cookies_are_credentials(codes: Make) -> None:
     """A cookie is set under `auth`, nowhere else."""
     assert ["E161"] == codes(request=request(headers={"Cookie": "a=b"}))
     assert [] == codes(secrets=SECRET, auth={"header": {"cookie": "=secret.api_key"}})
+
+
+@pytest.mark.parametrize("auth", [{"bearer": "=secret.k"}, {"basic": {"user": "u", "password": "=secret.k"}},
+                                  {"header": {"x-k": "=secret.k"}}, {"query": {"key": "=secret.k"}}])  # fmt: skip
+def test_an_empty_credential_is_never_sent(endpoint: Make, auth: dict[str, Json]) -> None:
+    """An empty secret is an error that names its slot, for the operator alone."""
+    plan = endpoint(secrets={"k": {"env": "K"}}, auth=auth)
+
+    with pytest.raises(TranslationError) as failure:
+        plan.auth({"secret": {"k": Secret("")}, "req": {}, "model": {}, "opt": {}, "ctx": {}})
+
+    slot = next(iter(auth))
+    assert ("mapping_request_error", True) == (failure.value.info.code, f"auth.{slot}" in failure.value.detail)
+
+
+def test_a_user_without_a_password_is_possible(endpoint: Make) -> None:
+    """Basic authentication with the key as user needs an empty password, which the mapping writes itself."""
+    plan = endpoint(secrets={"k": {"env": "K"}}, auth={"basic": {"user": "=secret.k", "password": ""}})
+
+    made = plan.auth({"secret": {"k": Secret("key")}, "req": {}, "model": {}, "opt": {}, "ctx": {}})
+
+    assert "Basic a2V5Og==" == made["headers"]["authorization"].reveal()
