@@ -284,11 +284,17 @@ class Gateway:
             "x-engine-losses": record.losses,
         }
         shown = {name: value for name, value in told.items() if value} if self.config.expose_headers else {}
-        headers = {**reply.headers, "x-request-id": record.request_id, **shown}
+        own = reply.headers if self.config.expose_headers else _without_ours(reply.headers)
+        headers = {**own, "x-request-id": record.request_id, **shown}
         if isinstance(reply, StreamReply):
             reply.headers = headers
             return reply
         return ClientReply(reply.status, headers, reply.body)
+
+
+def _without_ours(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a dialect tells in headers of our own name is hidden with the rest."""
+    return {name: value for name, value in headers.items() if not name.startswith("x-engine-")}
 
 
 def _defaults(dialect: DialectPlan) -> JsonObject:

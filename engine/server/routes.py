@@ -6,7 +6,7 @@ no escaped slash can turn one route into another. The host header plays no part 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -68,7 +68,7 @@ _METHODS_OF: Final = {"GET": ("GET", "HEAD")}
 class RouteTable:
     """All routes of all dialects. Fixed paths come before those with parameters."""
 
-    def __init__(self, dialects: Iterable[DialectPlan]) -> None:
+    def __init__(self, dialects: Collection[DialectPlan]) -> None:
         routes = [
             _Route(route, _segments(route), Match(dialect, operation))
             for dialect in dialects
@@ -76,6 +76,7 @@ class RouteTable:
             for route in operation.routes
         ]
         self._routes = sorted(routes, key=lambda route: sum(not isinstance(each, str) for each in route.segments))
+        self._prefixes = {dialect.id: tuple(common_prefix(dialect).split("/")[1:]) for dialect in dialects}
         self._check_unique()
 
     def find(self, method: str, raw_path: bytes) -> Match | Miss:
@@ -95,13 +96,19 @@ class RouteTable:
         return Miss(owner or self._nearest(path), tuple(dict.fromkeys(allowed)))
 
     def _nearest(self, path: tuple[str, ...]) -> DialectPlan | None:
-        """The dialect whose routes share the most segments with the path, so that its clients read the error."""
-        best: tuple[int, DialectPlan | None] = (0, None)
+        """The dialect that a path most likely meant, so that its clients read the error.
+
+        First counts how much of the path lies under the dialect's own prefix (a client's base URL ends in it), then
+        how many segments its routes share with the path; the first dialect wins a tie.
+        """
+        best: tuple[int, int] = (0, 0)
+        nearest: DialectPlan | None = None
         for route in self._routes:
-            shared = _shared(route.segments, path)
-            if shared > best[0]:
-                best = (shared, route.match.dialect)
-        return best[1]
+            prefix = self._prefixes[route.match.dialect.id]
+            rank = (len(prefix) if path[: len(prefix)] == prefix else 0, _shared(route.segments, path))
+            if rank > best:
+                best, nearest = rank, route.match.dialect
+        return nearest
 
     def _check_unique(self) -> None:
         seen: dict[tuple[str, tuple[Segment, ...]], DialectPlan] = {}

@@ -232,8 +232,11 @@ class ClientStream:
     def heartbeat(self, text: str | None) -> bytes:
         """A sign of life: what the dialect sends on `heartbeat`, else an SSE comment, else nothing.
 
-        `text` is null where a comment is wanted, "" for an empty delta, or a character nobody sees.
+        `text` is null where a comment is wanted, "" for an empty delta, or a character nobody sees. Lines of JSON have
+        no comments, so null gives nothing there.
         """
+        if text is None and self._plan.framing != "sse":
+            return b""
         sent = self.write([{"kind": "heartbeat", "choice": 0, "text": text}])
         return sent or (b": heartbeat\n\n" if self._plan.framing == "sse" else b"")
 

@@ -44,7 +44,7 @@ def try_call(state: State, plan: ToolformatPlan, rule: CallRule, head: Tokens, a
     state.is_after_call = True
     state.ledger.account("call", end, attempt.label)
     end = yield from _closes(state, attempt, end)
-    yield from _after(state, plan, end)
+    yield from _after(state, attempt, end)
     return True
 
 
@@ -127,15 +127,17 @@ def _extra(state: State, attempt: Attempt, at: int, spellings: tuple[str, ...]) 
     return place
 
 
-def _after(state: State, plan: ToolformatPlan, at: int) -> Wait[None]:
-    """Right after a call: end markers are swallowed, also stray ones, and the end of its fence."""
-    source, ledger = state.source, state.ledger
+def _after(state: State, attempt: Attempt, at: int) -> Wait[None]:
+    """Right after a call: end markers are swallowed, also stray ones, the end of its fence, and a comma before more."""
+    source, ledger, plan = state.source, state.ledger, attempt.plan
     section = plan.read.section
     while True:
         source.pin = ledger.done
         place = yield from source.space(at)
         found = yield from source.literal(place, _ends_after(state, plan))
         if found is None:
+            found = yield from _comma(state, attempt, place)
+        if not found:
             break
         if found == FENCE:
             state.fence_is_open = False
@@ -146,6 +148,16 @@ def _after(state: State, plan: ToolformatPlan, at: int) -> Wait[None]:
         at = place + len(found)
         ledger.account("markup", at, plan.id)
     state.at = at
+
+
+def _comma(state: State, attempt: Attempt, at: int) -> Wait[str]:
+    """A comma or semicolon between calls, "" if none stands here."""
+    char = state.source.char(at)
+    if char not in (",", ";"):
+        return ""
+    after = yield from state.source.space(at + 1)
+    found = yield from state.source.literal(after, attempt.rule.ends)
+    return char if found is not None else ""
 
 
 def _ends_after(state: State, plan: ToolformatPlan) -> tuple[str, ...]:
