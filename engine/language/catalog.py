@@ -6,6 +6,7 @@ an error has no plan, the others do. The catalog is immutable once it is loaded 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from engine.language.kinds.dialect import check_dialect, compile_dialect
 from engine.language.kinds.endpoint import check_endpoint, compile_endpoint
 from engine.language.kinds.linking import link_toolformats
 from engine.language.kinds.mock import check_mock, compile_mock
+from engine.language.kinds.sharing import SharedSections
 from engine.language.kinds.toolformat import check_toolformat, compile_toolformat
 from engine.language.reader import ScalarNode
 from engine.language.shipped import MAPPINGS
@@ -76,7 +78,20 @@ def load_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catal
 
 
 def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
-    """The same, keeping the problems in the catalog instead of raising."""
+    """The same, keeping the problems in the catalog instead of raising.
+
+    The garbage collector rests meanwhile: a load makes a hundred thousand objects that stay, and nothing to collect.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        return _read(folders, shipped=shipped)
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _read(folders: Sequence[Path], *, shipped: bool) -> Catalog:
     problems, sources = Problems(), Sources()
     places = list(folders)
     if shipped and all(place.resolve() != MAPPINGS for place in places):
@@ -125,7 +140,7 @@ def _compile_all(
     """The plan of every mapping that is served, by kind and id; one with an error has none."""
     served = [key[1] for key, each in resolved.items() if key[0] == "endpoint" and not each.document.flag("abstract")]
     compilers: Mapping[str, Callable[..., Any]] = {
-        "endpoint": compile_endpoint,
+        "endpoint": partial(compile_endpoint, shared=SharedSections()),
         "dialect": compile_dialect,
         "mock": partial(compile_mock, endpoints=served),
         "toolformat": compile_toolformat,

@@ -35,8 +35,6 @@ def violation(value: Json, schema: JsonObject) -> str | None:
 @lru_cache(maxsize=256)
 def _validator(text: str) -> jsonschema_rs.Validator | None:
     try:
-        return jsonschema_rs.validator_for(
-            json.loads(text), offline=True, pattern_options=jsonschema_rs.RegexOptions()
-        )
+        return jsonschema_rs.validator_for(json.loads(text), offline=True, pattern_options=jsonschema_rs.RegexOptions())
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
         return None

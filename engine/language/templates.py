@@ -203,13 +203,36 @@ def compile_template(
         reading = check_template(tree, text, names)
         if reading.problems:
             return None, sorted(reading.problems, key=lambda problem: (problem.line, problem.column or 0))
-        code = environment.compile(_Rewrite().visit(tree), filename=_FILENAME)
+        tree = _Rewrite().visit(tree)
     except jinja2.TemplateSyntaxError as error:
         return None, [_syntax_problem(error)]
     except (RecursionError, SyntaxError, MemoryError):
         return None, [TemplateProblem("E140", "nested too deep", 1, None, ("simplify it",))]
-    program = jinja2.Template.from_code(environment, code, {})
-    return Template(text, _renderer(program), reading.names, reading.paths), []
+    return Template(text, _deferred(environment, tree), reading.names, reading.paths), []
+
+
+def _deferred(environment: _Environment, tree: nodes.Template) -> Callable[[Scope], str]:
+    """The template as a function whose bytecode is made when it is first rendered, or warmed (`writing.warm`).
+
+    Everything an author can get wrong was found by then; making the bytecode is most of a template's cost at load.
+    """
+    made: Callable[[Scope], str] | None = None
+
+    def ready() -> Callable[[Scope], str]:
+        nonlocal made
+        if made is None:
+            try:
+                code = environment.compile(tree, filename=_FILENAME)
+            except (jinja2.TemplateError, RecursionError, SyntaxError, MemoryError):
+                raise TemplateError("nested too deep", 1) from None
+            made = _renderer(jinja2.Template.from_code(environment, code, {}))
+        return made
+
+    def render(scope: Scope) -> str:
+        return (made or ready())(scope)
+
+    render.ready = ready  # type: ignore[attr-defined]  # what `warm` looks for
+    return render
 
 
 def _syntax_problem(error: jinja2.TemplateSyntaxError) -> TemplateProblem:

@@ -27,11 +27,12 @@ from engine.language.compiled import (
 )
 from engine.language.expressions import Expression, compile_expression
 from engine.language.expressions.generation import TooDeepError
+from engine.language.extent import Extent, Measure
 from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, mark_at, to_json
 from engine.language.static_types import ANY, ARRAY, Type, array_of, describe, object_of
 from engine.language.usage import Usage
-from engine.language.writing import MappingFailure, Value, Writer, assemble, assemble_condition
+from engine.language.writing import MappingFailure, Value, Writer, assemble, assemble_condition, assemble_later
 from engine.types import ABSENT, Build, Condition, Json
 
 __all__ = ["Compiled", "Emit", "Env", "Fragment", "MappingFailure", "OperatorSpec", "TreeCompiler", "Usage"]
@@ -88,9 +89,16 @@ class TreeCompiler:
         self.problems = problems
         self.load_template = load_template
         self.fragments: dict[str, Fragment] = dict(fragments or {})
+        self.extent = Extent()
 
     def tree(self, node: Node, env: Env, expected: Type | None = None) -> Compiled:
         """Compile any node. `expected` is the type the slot takes; None takes everything."""
+        self.extent.enter()
+        compiled = self._any(node, env, expected)
+        self.extent.leave()
+        return compiled
+
+    def _any(self, node: Node, env: Env, expected: Type | None) -> Compiled:
         if isinstance(node, ScalarNode):
             compiled = self._scalar(node, env)
         elif isinstance(node, SequenceNode):
@@ -109,15 +117,19 @@ class TreeCompiler:
 
         The function raises MappingFailure, and what `$raise` and `$require` raise.
         """
-        return self.assembled(self.tree(node, env, expected), node, env)
+        return self.typed_function(node, env, expected)[1]
 
-    def assembled(self, compiled: Compiled, node: Node, env: Env) -> Build:
-        """The function of a node that is compiled already."""
+    def typed_function(self, node: Node, env: Env, expected: Type | None = None) -> tuple[Compiled, Build]:
+        """The same, with what is known of the node. Only a large tree is tried for Python's limits at once."""
+        with self.extent.measured() as measure:
+            compiled = self.tree(node, env, expected)
+        if not measure.is_large:
+            return compiled, assemble_later(compiled.emit, auth=compiled.auth)
         try:
-            return assemble(compiled.emit, auth=compiled.auth)
+            return compiled, assemble(compiled.emit, auth=compiled.auth)
         except TooDeepError:
             self._too_deep(node, env)
-            return lambda scope: ABSENT
+            return compiled, lambda scope: ABSENT
 
     def _too_deep(self, node: Node, env: Env) -> None:
         self.problems.add(
@@ -224,12 +236,7 @@ class TreeCompiler:
 
     def condition(self, node: Node, env: Env) -> Condition:
         """A condition as a function of its own. Null counts as false (DECISIONS 2.14)."""
-        emit = self.test(node, env)
-        try:
-            return assemble_condition(emit, auth=env.auth)
-        except TooDeepError:
-            self._too_deep(node, env)
-            return lambda scope: False
+        return assemble_condition(self.test(node, env), auth=env.auth)
 
     def test(self, node: Node, env: Env) -> Test:
         """Check a condition: a statically boolean expression, or a literal true or false.
@@ -393,7 +400,7 @@ class Fragment:
     arguments: tuple[str, ...]
     value: Node
     mark: Mark
-    made: list[tuple[Env, Type | None, Compiled]] = field(default_factory=list)
+    made: list[tuple[Env, Type | None, Compiled, Measure]] = field(default_factory=list)
     busy: bool = False
     used: bool = False
 

@@ -130,6 +130,9 @@ def _deferred(source: str, namespace: dict[str, Json]) -> Build:
         if made is None:
             exec(compile(source, _FILENAME, "exec"), namespace)  # noqa: S102  # the source is ours, see the theory above
             made = namespace["build"]
+            for part in list(namespace.values()):
+                if callable(part):
+                    warm(part)
         return made
 
     def build(scope: Scope) -> Json:
@@ -189,11 +192,29 @@ def assemble(emit: Callable[[Writer], Value], *, auth: bool = False) -> Build:
     return writer.finish(emit(writer))
 
 
+def assemble_later(emit: Callable[[Writer], Value], *, auth: bool = False) -> Build:
+    """The same, written when it is first called or warmed: for what is known to be small enough (`extent.py`)."""
+    made: Build | None = None
+
+    def ready() -> Build:
+        nonlocal made
+        if made is None:
+            made = assemble(emit, auth=auth)
+            warm(made)
+        return made
+
+    def build(scope: Scope) -> Json:
+        return (made or ready())(scope)
+
+    build.ready = ready  # type: ignore[attr-defined]  # what `warm` looks for
+    return build
+
+
 def assemble_condition(emit: Callable[[Writer], str], *, auth: bool = False) -> Callable[[Scope], bool]:
-    """The same for a condition: null and everything that is not true count as false."""
+    """The same for a condition: null and everything that is not true count as false. One expression is never large."""
 
     def emit_truth(writer: Writer) -> Value:
         name = emit(writer)
         return Value(writer.assign(f"{name} is True"))
 
-    return assemble(emit_truth, auth=auth)
+    return assemble_later(emit_truth, auth=auth)

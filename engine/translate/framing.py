@@ -16,8 +16,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 MAX_FRAME_BYTES: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
@@ -27,14 +27,16 @@ class FramingError(ValueError):
     """The bytes are not what the framing says: a frame too large, broken UTF-8, text where JSON belongs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+_NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Frame(NamedTuple):
     """One unit on the wire. `data` is its text; `fields` are SSE fields other than event, data, id and retry."""
 
     data: str
     event: str | None = None
     id: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = _NO_FIELDS
 
 
 class Framer(Protocol):
@@ -66,6 +68,10 @@ class _Lines:
         self._parts: list[bytes] = []
         self._size = 0
         self._at_head = True
+
+    def is_plain(self, data: bytes, end: bytes) -> bool:
+        """Whether nothing is kept from before and `data` is whole lines that end in `end`: nothing to put together."""
+        return not self._parts and not self._at_head and data.endswith(end) and b"\r" not in data
 
     def take(self, data: bytes) -> bytes | None:
         """What was collected and the new bytes, once there is a line end among them; else None."""
@@ -113,6 +119,8 @@ class SseFramer:
 
     def feed(self, data: bytes) -> list[Frame]:
         """See `Framer.feed`."""
+        if self._lines.is_plain(data, b"\n\n"):
+            return [frame for block in data[:-2].split(b"\n\n") if (frame := _event(block)) is not None]
         text = self._lines.take(data)
         if text is None:
             return []

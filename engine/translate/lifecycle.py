@@ -33,6 +33,7 @@ TRANSITIONS: Final[Mapping[str, Mapping[str, str]]] = {
 """What a choice's state becomes by a piece; a piece that has no entry comes too late and is dropped."""
 
 _STOPS: Final = {TEXT: "text", REASONING: "reasoning"}
+_TEXT_STATES: Final = {"text": TEXT, "reasoning": REASONING}
 Event = JsonObject
 
 
@@ -59,7 +60,10 @@ class Call:
 class Choice:
     """The state of one choice."""
 
-    __slots__ = ("calls", "finish_reason", "index", "keys", "open_text", "reasoning", "sent", "state", "text")
+    __slots__ = (
+        "block_id", "calls", "finish_reason", "index", "keys", "open_block", "open_text", "reasoning", "sent", "state",
+        "text",
+    )  # fmt: skip
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -71,6 +75,8 @@ class Choice:
         self.calls: list[Call] = []
         self.keys: dict[Json, Call] = {}
         self.finish_reason: str | None = None
+        self.open_block = -1
+        self.block_id = ""
 
 
 class Lifecycle:
@@ -104,34 +110,35 @@ class Lifecycle:
         """Take what one `emit` of a mapping gave and return the events it makes."""
         if self.closed:
             return []
-        self._note(piece)
-        events: list[Event] = []
-        choice = self._choice(piece.get("choice") or 0)
+        if not _NOTED.isdisjoint(piece):
+            self._note(piece)
+        index = piece.get("choice") or 0
+        choice = self._choices[index] if 0 <= index < len(self._choices) else None
         if choice is None:
-            return events
-        for key, take in _PIECES.items():
-            value = piece.get(key)
+            return []
+        events: list[Event] = []
+        keys = [key for key in piece if key in _PIECES]
+        for key in keys if len(keys) < 2 else sorted(keys, key=_ORDER.__getitem__):
+            value = piece[key]
             if value is not None and value != "":
-                events += take(self, choice, value)
+                events += _PIECES[key](self, choice, value)
         reason = piece.get("finish_reason")
         if reason is not None:
             choice.finish_reason = reason if reason in FINISH_REASONS else "stop"
-        return self.start() + events if events else events
+        return self.start() + events if events and not self._started else events
 
     def _note(self, piece: JsonObject) -> None:
         """What concerns the whole reply: the first id and model win, usage is merged with the last value per key."""
-        for key, name in (("id", "upstream_id"), ("model", "upstream_model")):
-            if piece.get(key) is not None and self.out.get(name) is None:
-                self.out[name] = piece[key]
+        out = self.out
+        for key, name in _FIRST_WINS if "upstream_id" not in out or "upstream_model" not in out else ():
+            if piece.get(key) is not None and out.get(name) is None:
+                out[name] = piece[key]
         usage = piece.get("usage")
         if isinstance(usage, dict):
             self._usage.update((key, value) for key, value in usage.items() if value is not None)
         for key in ("cost", "meta"):
             if piece.get(key) is not None:
                 self.out[key] = piece[key]
-
-    def _choice(self, index: int) -> Choice | None:
-        return self._choices[index] if 0 <= index < len(self._choices) else None
 
     # -- pieces
 
@@ -143,7 +150,9 @@ class Lifecycle:
         events = self._close(choice) if state != choice.state else []
         if state != choice.state and state in _STOPS:
             choice.open_text = []
-            events.append(self._block_event(choice, f"{_STOPS[state]}_start", self._next_block(), text=""))
+            choice.open_block = self._next_block()
+            choice.block_id = f"{self.out['id']}_{choice.open_block}"
+            events.append(self._block_event(choice, f"{_STOPS[state]}_start", choice.open_block, text=""))
         choice.state = state
         return events
 
@@ -155,13 +164,19 @@ class Lifecycle:
         return {"kind": kind, "choice": choice.index, "block": block, "id": f"{self.out['id']}_{block}", **values}
 
     def _take_text(self, choice: Choice, piece: Json, kind: str) -> list[Event]:
-        events = self._move(choice, kind)
-        if events is None or not isinstance(piece, str):
+        if not isinstance(piece, str):
             return []
+        events: list[Event] = []
+        if choice.state != _TEXT_STATES[kind]:
+            moved = self._move(choice, kind)
+            if moved is None:
+                return []
+            events = moved
         if self._keeps_text:
             (choice.text if kind == "text" else choice.reasoning).append(piece)
             choice.open_text.append(piece)
-        events.append(self._block_event(choice, kind, self._blocks - 1, text=piece))
+        block = choice.open_block
+        events.append({"kind": kind, "choice": choice.index, "block": block, "id": choice.block_id, "text": piece})
         return events
 
     def _take_total(self, choice: Choice, total: Json, key: str) -> list[Event]:
@@ -253,7 +268,7 @@ class Lifecycle:
         name = _STOPS.get(choice.state)
         if name is not None:
             whole = "".join(choice.open_text)
-            return [self._block_event(choice, f"{name}_stop", self._blocks - 1, text=whole)]
+            return [self._block_event(choice, f"{name}_stop", choice.open_block, text=whole)]
         return [event for call in choice.calls for event in self._finish_call(choice, call)]
 
     # -- out
@@ -358,6 +373,11 @@ _PIECES: Final[Mapping[str, Callable[[Lifecycle, Choice, Json], list[Event]]]] =
     "tool_calls": lambda self, choice, value: self._take_calls(choice, value),
 }
 """What each key of a piece does, in the order in which one piece's keys count."""
+
+_ORDER: Final = {key: number for number, key in enumerate(_PIECES)}
+_FIRST_WINS: Final = (("id", "upstream_id"), ("model", "upstream_model"))
+_NOTED: Final = frozenset({"id", "model", "usage", "cost", "meta"})
+"""The keys that concern the whole reply."""
 
 
 def replay(out: JsonObject, pieces: Callable[[str], Iterable[str]]) -> Iterable[JsonObject]:

@@ -193,7 +193,7 @@ class ClientStream:
 
     def write(self, events: Iterable[Event]) -> bytes:
         """The bytes of some events, in order."""
-        return b"".join(self._frames(event) for event in events)
+        return b"".join([self._frames(event) for event in events])
 
     def _frames(self, event: Event) -> bytes:
         build = self._plan.events.get(event["kind"])
@@ -201,7 +201,8 @@ class ClientStream:
             return b""
         self._scope["ev"] = event
         self._scope["err"] = event.get("err")
-        return b"".join(self._frame(item) for item in build(self._scope))
+        items = build(self._scope)
+        return self._frame(items[0]) if len(items) == 1 else b"".join([self._frame(item) for item in items])
 
     def _frame(self, item: Json) -> bytes:
         if isinstance(item, dict) and "data" in item and item.keys() <= _FRAME_KEYS:
@@ -218,6 +219,8 @@ class ClientStream:
         payload = data.encode() if isinstance(data, str) else self._json(data)
         if self._plan.framing == "ndjson":
             return payload + b"\n"
+        if not event and not event_id:
+            return b"data: %b\n\n" % payload
         head = f"event: {event}\n" if event else ""
         head += f"id: {event_id}\n" if event_id else ""
         return head.encode() + b"data: " + payload + b"\n\n"
@@ -225,6 +228,8 @@ class ClientStream:
     def _json(self, data: Json) -> bytes:
         """Compact JSON in which no client can see a line end: some split lines at U+2028, U+2029 and U+0085."""
         payload = self._dumps(data)
+        if payload.isascii():
+            return payload
         if b"\xe2\x80" in payload or b"\xc2\x85" in payload:
             return payload.decode().translate(_SEPARATORS).encode()
         return payload

@@ -6,6 +6,7 @@ Run as a script: `python tests/benchmarks/bench_tools.py`. Prints µs per delta,
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Final
@@ -72,6 +73,7 @@ HOSTILE: Final[dict[str, tuple[tuple[str, ...], Callable[[int], str]]]] = {
 """Hostile texts by name: the formats that read them, and the text for a size in characters."""
 
 
+@functools.cache
 def formats(names: tuple[str, ...]) -> list[ToolformatPlan]:
     """The shipped formats of these names."""
     found = read_catalog().toolformats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Final
@@ -47,7 +48,6 @@ def catalog() -> Catalog:
 
 
 FORMATS: Final = sorted(catalog().toolformats)
-ONE_AT_A_TIME: Final = "one"
 
 PLAIN: Final = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
 TEXTS: Final = st.one_of(
@@ -146,7 +146,7 @@ def test_what_is_rendered_is_read_back(name: str, data: st.DataObject) -> None:
 def check_spans(spans: list[Span], text: str) -> None:
     """The spans account for every character, once and in order."""
     assert "".join(text[span.start : span.end] for span in spans) == text
-    assert all(left.end == right.start for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left.end == right.start for left, right in itertools.pairwise(spans))
 
 
 def pieces_of_text(plan: ToolformatPlan) -> st.SearchStrategy[str]:

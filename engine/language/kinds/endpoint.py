@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeVar
 
 from engine import __version__
 from engine.language import scopes
@@ -27,6 +28,7 @@ from engine.language.kinds.sections import (
     read_options,
     warn_unused_fragments,
 )
+from engine.language.kinds.sharing import SharedSections
 from engine.language.kinds.stream import compile_stream
 from engine.language.operators.choose import check_pattern_rows
 from engine.language.problems import Problems, did_you_mean
@@ -39,6 +41,7 @@ from engine.translate.patterns import PatternTable
 from engine.translate.plan import CallPlan, Capabilities, EndpointPlan, ModelsPlan, ParamPolicy, Reads, SecretSpec
 from engine.types import ABSENT, Build, Json, JsonObject, Scope
 
+Made = TypeVar("Made")
 EMITTED: Final = object_of({}, dict(EMIT_KEYS))
 _LISTED: Final = array_of(LISTED_MODEL)
 _MESSAGES: Final = ("req", "messages")
@@ -61,18 +64,29 @@ def check_endpoint(resolved: Resolved, problems: Problems) -> bool:
 
 
 def compile_endpoint(
-    resolved: Resolved, problems: Problems, load_template: TemplateLoader, *, trace: bool = False
+    resolved: Resolved,
+    problems: Problems,
+    load_template: TemplateLoader,
+    *,
+    trace: bool = False,
+    shared: SharedSections | None = None,
 ) -> EndpointPlan | None:
-    """Compile a served endpoint. Returns None when it cannot be served at all; problems say why."""
+    """Compile a served endpoint. Returns None when it cannot be served at all; problems say why.
+
+    `shared` holds what other endpoints of the load have compiled of the sections they inherit alike.
+    """
     before = len(problems.errors)
-    plan = _Endpoint(resolved, problems, load_template, trace).plan()
+    plan = _Endpoint(resolved, problems, load_template, trace, shared or SharedSections()).plan()
     return plan if len(problems.errors) == before else None
 
 
 class _Endpoint:
     """One compilation: the resolved document, its compiler, and its scopes."""
 
-    def __init__(self, resolved: Resolved, problems: Problems, load_template: TemplateLoader, trace: bool) -> None:
+    def __init__(
+        self, resolved: Resolved, problems: Problems, load_template: TemplateLoader, trace: bool, shared: SharedSections
+    ) -> None:
+        self.shared = shared
         self.resolved = resolved
         self.root = resolved.root
         self.problems = problems
@@ -81,21 +95,36 @@ class _Endpoint:
         self.opt = scopes.option_scope(self.options)
         self.trace = trace
         self.usage = Usage()
-        self.answer = ANY
+        self.answer: Type = ANY
 
     def _env(self, names: Mapping[str, Type], where: str, side: str, usage: Usage | None = None, **more: bool) -> Env:
         return Env(names, where, side, usage or Usage(), trace=self.trace, **more)  # type: ignore[arg-type]
+
+    def _section(self, name: str, make: Callable[[Node | None, Usage], Made], usage: Usage | None = None) -> Made:
+        """A section's plan, made once for all endpoints that inherit the same."""
+        node = self.root.get(name)
+        return self.shared.section(name, node, self.root, self.compiler, usage or Usage(), partial(make, node))
 
     def plan(self) -> EndpointPlan | None:
         """Compile every section; None when one that a plan needs is missing."""
         self._check_origins()
         request_names = scopes.request_names(self.opt)
         call = self._call(self.root.get("request"), request_names, "request", self.usage)
-        rules_env = self._env(request_names, "refuse", "request", self.usage)
-        refuse = compile_refusals(self.compiler, self.root.get("refuse"), rules_env)
-        losses = compile_losses(self.compiler, self.root.get("losses"), rules_env)
-        reply_env = self._env(scopes.reply_names(self.opt), "errors", "reply")
-        errors = compile_errors(self.compiler, self.root.get("errors"), reply_env)
+        reply_names = scopes.reply_names(self.opt)
+
+        def rules(usage: Usage) -> Env:
+            return self._env(request_names, "refuse", "request", usage)
+
+        refuse = self._section(
+            "refuse", lambda node, usage: compile_refusals(self.compiler, node, rules(usage)), self.usage
+        )
+        losses = self._section(
+            "losses", lambda node, usage: compile_losses(self.compiler, node, rules(usage)), self.usage
+        )
+        errors = self._section(
+            "errors",
+            lambda node, usage: compile_errors(self.compiler, node, self._env(reply_names, "errors", "reply", usage)),
+        )
         if not covers_failures(errors):
             self.problems.add(
                 "E201",
@@ -103,15 +132,15 @@ class _Endpoint:
                 (self.root.get("errors") or self.root).mark,
                 help=('end `errors:` with   any: {status: [4xx, 5xx], raise: {message: "=res.error.message"}}',),
             )
-        response = self._response()
+        response, self.answer = self._section("response", self._response)
         secrets = self._secrets()
         auth = compile_auth(self.compiler, self.root.get("auth"), scopes.auth_names(self.opt, {
             name: spec.parse is not None for name, spec in secrets.items()
         }), secrets, self.root.get("secrets"), self.trace)  # fmt: skip
         models = self._models()
-        stream_usage = Usage()
-        stream, pieces = compile_stream(
-            self.compiler, self.root.get("stream"), self.opt, stream_usage, trace=self.trace
+        stream, pieces = self._section(
+            "stream",
+            lambda node, usage: compile_stream(self.compiler, node, self.opt, usage, trace=self.trace),
         )
         capabilities = self._capabilities(pieces)
         reads = reads_of(self.usage)
@@ -140,8 +169,8 @@ class _Endpoint:
             losses=losses,
             models=models,
             stream=stream,
-            tools=compile_tools(self.compiler, self.root.get("tools")),
-            structured=compile_structured(self.compiler, self.root.get("structured")),
+            tools=self._section("tools", lambda node, usage: compile_tools(self.compiler, node)),
+            structured=self._section("structured", lambda node, usage: compile_structured(self.compiler, node)),
             insecure=self._insecure(),
         )
 
@@ -194,9 +223,12 @@ class _Endpoint:
     def _optional(self, node: Node | None, env: Env, where: str) -> Build | None:
         if node is None:
             return None
-        return self.compiler.function(node, Env(
-            env.names, where, env.side, env.usage, env.templates, env.auth, env.trace
-        ))  # fmt: skip
+
+        def make(usage: Usage) -> Build:
+            inner = Env(env.names, where, env.side, usage, env.templates, env.auth, env.trace)
+            return self.compiler.function(node, inner)
+
+        return self.shared.section(where, node, self.root, self.compiler, env.usage, make)
 
     def _path(self, node: MappingNode, env: Env) -> Build:
         path_node = node.entries["path"].value
@@ -229,15 +261,13 @@ class _Endpoint:
 
     # -- replies
 
-    def _response(self) -> Build | None:
-        node = self.root.get("response")
+    def _response(self, node: Node | None, usage: Usage) -> tuple[Build | None, Type]:
         if node is None:
             self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
-            return None
-        env = self._env(scopes.reply_names(self.opt), "response", "reply")
-        compiled = self.compiler.tree(node, env, EMITTED)
-        self.answer = compiled.type
-        return self.compiler.assembled(compiled, node, env)
+            return None, ANY
+        env = self._env(scopes.reply_names(self.opt), "response", "reply", usage)
+        compiled, build = self.compiler.typed_function(node, env, EMITTED)
+        return build, compiled.type
 
     def _models(self) -> ModelsPlan | None:
         node = self.root.get("models")

@@ -142,11 +142,11 @@ class _Rules:
         )
 
     def _piece(self, node: Node, env: Env, expected: Type) -> Build:
-        compiled = self.compiler.tree(node, env, expected)
+        compiled, build = self.compiler.typed_function(node, env, expected)
         kinds = compiled.type.known
         self.pieces += [compiled.type] if "object" in kinds else []
         self.pieces += [compiled.type.items or ANY] if "array" in kinds else []
-        return self.compiler.assembled(compiled, node, env)
+        return build
 
     def check_state(self, node: MappingNode) -> None:
         """Declared state must be written somewhere and read somewhere (E192); a broken rule tells nothing of it."""

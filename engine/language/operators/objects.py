@@ -171,16 +171,18 @@ def _compile_fragment(
         return None
     names: dict[str, Type] = {name: env.names[name] for name in ("opt", "ctx") if name in env.names}
     names.update(dict.fromkeys(fragment.arguments, ANY))
-    for inner, wanted, compiled in fragment.made:
+    for inner, wanted, compiled, measure in fragment.made:
         here = (env.side, env.templates, env.auth, env.unknown_key, names, expected)
         if here == (inner.side, inner.templates, inner.auth, inner.unknown_key, inner.names, wanted):
+            compiler.extent.add(measure)
             return inner, compiled
     inner = Env(
         names, f"define.{fragment.name}", env.side, Usage(), env.templates, env.auth, env.trace,
         {name: (ARGUMENT, f"{fragment.name}.{name}") for name in fragment.arguments}, env.unknown_key, fragment=True,
     )  # fmt: skip
     fragment.busy = True
-    compiled = compiler.tree(fragment.value, inner, expected)
+    with compiler.extent.measured() as measure:
+        compiled = compiler.tree(fragment.value, inner, expected)
     fragment.busy = False
-    fragment.made.append((inner, expected, compiled))
+    fragment.made.append((inner, expected, compiled, measure))
     return inner, compiled

@@ -159,6 +159,7 @@ def _try_region(state: State, opening: Opening, at: int) -> Wait[bool]:
         state.text(at + len(found))
     else:
         state.ledger.account("markup", at + len(found), label)
+        state.is_after_call = state.is_after_call and region.kind != "content"
     yield from _region_body(state, region, label, at + len(found))
     state.at = state.ledger.done
     return True

@@ -1,0 +1,85 @@
+"""Compiling a toolformat: what cannot work is found at load, with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.language.catalog import Catalog, read_catalog
+from engine.language.testing import run_tests
+
+GOOD = """\
+mapping: toolformat/1
+id: mine
+offer: {text: {$template: "{% for tool in tools %}{{ tool.name }}{% endfor %}"}}
+history:
+  call: {$template: "<do>{{ call.name }} {{ call.arguments }}</do>"}
+  result: {$template: "<done>{{ m.content | text }}</done>"}
+read:
+  calls:
+    do:
+      head: [["<do>", {name: '[a-z]+'}]]
+      payload: {kind: args}
+      close: ["</do>"]
+neutralise: {markers: ["<done>", "</done>"]}
+"""
+
+
+def load(tmp_path: Path, text: str) -> Catalog:
+    (tmp_path / "mine.yaml").write_text(text)
+    return read_catalog([tmp_path], shipped=False)
+
+
+def test_a_toolformat_compiles(tmp_path: Path) -> None:
+    catalog = load(tmp_path, GOOD)
+    assert [problem.message for problem in catalog.problems.items] == []
+    plan = catalog.toolformats["mine"]
+    assert plan.markers == ("</done>", "<done>", "</do>", "<do>")
+    assert plan.read.orphans == ("</do>",)
+
+
+def test_values_that_templates_print_are_neutralised(tmp_path: Path) -> None:
+    plan = load(tmp_path, GOOD).toolformats["mine"]
+    call = {"id": "1", "name": "f", "arguments": '{"a": "</do>"}', "args": {}}
+    assert plan.history_call({"call": call, "m": {}}) == '<do>f {"a": "<\u2060/do>"}</do>'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "where"),
+    [
+        ("'[a-z]+'", "'(a'", "E230", 10),
+        ("'[a-z]+'", "'a+b'", "E230", 10),
+        ("'[a-z]+'", "'(?<=a)b'", "E230", 10),
+        ('["<do>", {name', "[{name", "E240", 10),
+        ("{name: '[a-z]+'}", '"x"', "E240", 10),
+        ("kind: args", "kind: args, trim: all", "E240", 11),
+        ("kind: args", "kind: params", "E240", 11),
+        ("kind: args", "kind: braced", "E240", 11),
+        ("kind: args", "kind: jsom", "E023", 11),
+        ("payload:", "paylode:", "E022", 11),
+        ("head: [[\"<do>\", {name: '[a-z]+'}]]", 'bare: "{"', "E240", 10),
+        ("kind: args", "kind: json, name: '=length(call)'", "E240", 11),
+        ('{$template: "<done>{{ m.content | text }}</done>"}', "=m.content", "E240", 6),
+        ("{{ call.name }}", "{{ col.name }}", "E141", 5),
+    ],
+)
+def test_what_cannot_work_is_found_at_load(tmp_path: Path, old: str, new: str, code: str, where: int) -> None:
+    problems = load(tmp_path, GOOD.replace(old, new)).problems.items
+    assert (code, where) in [(problem.code, problem.mark.line) for problem in problems]
+
+
+def test_a_case_that_fails_is_reported(tmp_path: Path) -> None:
+    case = "tests: {t: {given: {tools: {f: {}}, text: '<do>f {}</do>'}, expect: {content: x}}}\n"
+    catalog = load(tmp_path, GOOD + case)
+    report = run_tests(catalog)
+    assert report.total == 1
+    assert [failure.part for failure in report.failed] == ["content"]
+
+
+def test_every_shipped_format_passes_its_cases() -> None:
+    catalog = read_catalog()
+    report = run_tests(catalog, tuple(catalog.toolformats))
+    assert [(failure.case.mapping, failure.case.name, failure.lines) for failure in report.failed] == []
+    few = {name: count for name, count in report.ran.items() if count < 14}
+    assert few == {}
