@@ -1,6 +1,6 @@
 """The shape of the house: which way imports point, what no module may name or do (DESIGN 2 and 3, STYLE B)."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """House manners that a linter does not know: docstrings that say something, tests that state a behaviour."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

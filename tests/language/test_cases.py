@@ -1,6 +1,6 @@
 """Inline tests: what they compare, what a child inherits, and that a wrong case never breaks the run."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The catalog: which files are read, which ids win, and that every problem is found in one run."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`dialect/1`: operations, routes, and errors in the dialect's own shape."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

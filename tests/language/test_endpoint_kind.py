@@ -1,6 +1,6 @@
 """`endpoint/1`: what its sections refuse and warn about at load, and what the plan says of them."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

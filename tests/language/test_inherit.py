@@ -1,6 +1,6 @@
 """`extends` and overlays: how a child, or a user's overlay, changes a mapping (LANGUAGE 3.6, P16)."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

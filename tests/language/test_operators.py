@@ -1,6 +1,6 @@
 """Each operator: what it yields, what absence does to it, and what is refused at load (LANGUAGE 3.2)."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

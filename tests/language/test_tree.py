@@ -1,6 +1,6 @@
 """The five rules of leaves (LANGUAGE 3.1), and what containers do with absence."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

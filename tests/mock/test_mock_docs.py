@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from engine.language.catalog import Catalog
-from engine.language.kinds.mock_shape import BEHAVIOUR, MOCK
+from engine.language.kinds.mock_shape import BEHAVIOUR, MOCK, STREAM
 from engine.mock.server import MockServer
-from engine.translate.mock_plan import FAULTS
+from engine.translate.mock_plan import FAULTS, STREAM_FAULTS, STREAM_FRAMINGS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "mock.md").read_text(encoding="utf-8")
 KEY = {"authorization": "Bearer good-key"}
@@ -53,9 +53,25 @@ def test_the_example_answers_as_the_table_says(example: tuple[MockServer, str]) 
     assert server.state()["cancelled"] == 0
 
 
+def test_the_example_streams(example: tuple[MockServer, str]) -> None:
+    """The streaming mock of the page: words, a finish, the terminator; cut where its fault says so."""
+    server, _ = example
+    url = f"{server.base_url}/acme.chat.streaming/chat"
+    whole, cut = (
+        httpx.post(url, json={"stream": True}, headers={"x-mock": name}).text.split("\n\n")
+        for name in ("default", "cut")
+    )
+
+    assert ['data: {"delta":"one"}', 'data: {"delta":"two"}'] == whole[:2]
+    assert ['data: {"finish":"stop"}', "data: [DONE]", ""] == whole[-3:]
+    assert [*whole[:2], ""] == cut
+    assert {"text": "one two three"} == httpx.post(url, json={}).json()
+
+
 def test_the_page_names_every_key_and_fault() -> None:
     """What the shape has, the page explains."""
     keys = set(MOCK.fields) - {"mapping", "id", "title", "doc"} | set(BEHAVIOUR.fields) | set(FAULTS)
+    keys |= set(STREAM.fields) | set(STREAM_FAULTS) | set(STREAM_FRAMINGS)
 
     assert (
         sorted(key for key in keys if f"`{key}" not in PAGE and f"{key}`" not in PAGE and f", {key}," not in PAGE) == []

@@ -1,6 +1,6 @@
 """What breaks in an upstream's stream, and what a client sees of it: issue 4, the fault matrix F8 to F46."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How a stream behaves besides what it says: signs of life, back-pressure, leaving clients, ways of asking, counts."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

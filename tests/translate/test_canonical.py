@@ -1,6 +1,6 @@
 """What no endpoint could serve is refused once, by the name of the field (traps 1 to 39)."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The client's side: bodies in, answers and errors out, in the dialect's own shape."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The exchange, driven by hand: what is sent upstream, where the secrets are, and what comes of every kind of reply."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Upstream failures: which rule applies, which status a client sees, and what of the upstream's text it gets (R4)."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Losses: each once, in order, in words from closed lists, safe in a header."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Model patterns: case-insensitive fnmatch on the whole id, first match wins (DECISIONS 2.12)."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

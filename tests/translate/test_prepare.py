@@ -1,6 +1,6 @@
 """The pre-pass: what an endpoint cannot take is refused by name, clamped or dropped with a loss, never in silence."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

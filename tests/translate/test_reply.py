@@ -1,6 +1,6 @@
 """The canonical reply: ids, finish reasons, usage and calls, completed once for every mapping (traps 40 to 58)."""
 
-# ruff: noqa: SIM300  # house style (STYLE B8): expected == actual
+# house style (STYLE B8): expected == actual
 
 from __future__ import annotations
 

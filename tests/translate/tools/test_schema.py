@@ -46,6 +46,7 @@ REPAIRS = frozenset({"single_quotes", "python_literals"})
     ],
 )
 def test_values_are_typed(schema: Json, text: str, expected: str) -> None:
+    """Numbers keep their digits; what fits no type stays the text it is."""
     parameters = Parameters(
         {
             "type": "object",

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.language.catalog import Catalog, read_catalog
+from engine.language.kinds.toolformat_shape import CALL, NEUTRALISE, PAYLOAD, POLICY, READ, REGION
 from engine.language.testing import run_tests
+from engine.translate.tools.plan import REPAIRS
 
 GOOD = """\
 mapping: toolformat/1
@@ -65,6 +67,7 @@ def test_values_that_templates_print_are_neutralised(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_work_is_found_at_load(tmp_path: Path, old: str, new: str, code: str, where: int) -> None:
+    """Each mistake has its code, at the line where it is."""
     problems = load(tmp_path, GOOD.replace(old, new)).problems.items
     assert (code, where) in [(problem.code, problem.mark.line) for problem in problems]
 
@@ -83,3 +86,21 @@ def test_every_shipped_format_passes_its_cases() -> None:
     assert [(failure.case.mapping, failure.case.name, failure.lines) for failure in report.failed] == []
     few = {name: count for name, count in report.ran.items() if count < 14}
     assert few == {}
+
+
+def test_the_format_of_the_guide_passes_its_case(tmp_path: Path) -> None:
+    """The file shown in `docs/toolformats.md` is a working one."""
+    guide = (Path(__file__).parents[2] / "docs" / "toolformats.md").read_text(encoding="utf-8")
+    text = guide.partition("```yaml part\nmapping:")[2].partition("```")[0]
+    catalog = load(tmp_path, f"mapping:{text}")
+    report = run_tests(catalog)
+    assert [problem.message for problem in catalog.problems.items] == []
+    assert report.ran == {"toolformat:do_tags": 1}
+
+
+def test_every_primitive_is_in_the_guide() -> None:
+    """Each key of the structure table and each repair is explained."""
+    guide = (Path(__file__).parents[2] / "docs" / "toolformats.md").read_text(encoding="utf-8")
+    shapes = (READ, CALL, PAYLOAD, REGION, POLICY, NEUTRALISE)
+    names = {name for shape in shapes for name in shape.fields} | set(REPAIRS)
+    assert sorted(name for name in names if name not in guide) == []
