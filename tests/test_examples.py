@@ -161,6 +161,33 @@ def test_overlay(copy: Copy) -> None:
         assert broke["code"] == "insufficient_quota"
 
 
+def test_new_toolformat(copy: Copy) -> None:
+    """A format of one YAML file and one template passes its checks and its cases."""
+    printed = run_checks(copy("new-toolformat"))
+    assert "no problems" in printed["validate"]
+    assert re.search(r"^7 passed", printed["test"], re.MULTILINE)
+
+
+def test_load_streams(copy: Copy) -> None:
+    """The load script, a tenth of it: every stream whole, signs of life within half a second, the memory back."""
+    folder = copy("load-streams")
+    config = folder / "engine.yaml"
+    config.write_text(config.read_text().replace("every_s: 3", "every_s: 0.8"))
+    [arguments] = serve_arguments(folder)
+    with serving(*arguments, folder=folder) as server:
+        done = subprocess.run(
+            [sys.executable, "load.py", "--url", f"{server.base_url}/chat/completions", "--count", "20", "--seconds",
+             "3", "--every-s", "0.8", "--text", "mock:slow", "--pid", str(server.process.pid)],
+            cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    assert (0, told["streams"], 0) == (done.returncode, told["complete"], told["off_by_more_than_0.5_s"]), told
+    assert 40 <= told["streams"] <= 60
+    assert told["heartbeats"] >= told["streams"]
+
+
 def engine_lines(text: str) -> list[list[str]]:
     """The engine commands in a workflow or a list of hooks."""
     found: list[list[str]] = []

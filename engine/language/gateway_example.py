@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.config import GatewayConfig
 from engine.language.gateway_shape import CLIENT_KEY, GATEWAY, ROUTE, UPSTREAM
-from engine.language.shapes import Field, ListOf, MapOf, Object
+from engine.language.shapes import Field, ListOf, MapOf, Object, Text
 from engine.types import Json
 
 WIDTH: Final = 110
@@ -61,8 +61,12 @@ def _comment(doc: str, indent: int) -> list[str]:
 
 def _shown(field: Field) -> str:
     value = field.default if field.default or field.example is None else field.example
+    if isinstance(field.shape, Object) and not value:
+        return "{" + ", ".join(f"{key}: {_shown(each)}" for key, each in field.shape.fields.items()) + "}"
+    if isinstance(field.shape, Text) and field.shape.choices and not value:
+        return field.shape.choices[-1]
     if value is None:
-        return "{}" if isinstance(field.shape, MapOf | Object) else '""'
+        return "{}" if isinstance(field.shape, MapOf) else '""'
     return json.dumps(value, ensure_ascii=False)
 
 

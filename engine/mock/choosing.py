@@ -87,7 +87,7 @@ class Chooser:
         except MockTrouble as trouble:
             return json_answer(trouble.status, {"mock_error": trouble.message}, **known)
         except EngineError as trouble:
-            return json_answer(500, {"mock_error": trouble.message}, **known)
+            return json_answer(500, {"mock_error": str(trouble)}, **known)
 
     def _place(self, request: Received) -> tuple[_Place, dict[str, str]]:
         segments = request.segments

@@ -328,8 +328,9 @@ def test_the_example_shows_every_key(endpoints: Mapping[str, EndpointPlan]) -> N
     """examples/gateway.yaml loads, binds, and names every key of the shape."""
     file = ROOT / "examples" / "gateway.yaml"
     config = load_config(file, environment=ENVIRONMENT)
+    toolformats = load_catalog().toolformats
 
-    assert bind_config(config, endpoints, environment=ENVIRONMENT)
+    assert bind_config(config, endpoints, environment=ENVIRONMENT, toolformats=toolformats)
     text = file.read_text()
     for path, _ in _fields(GATEWAY):
         if path[-1] not in ("file", "client") or path[0] == "log":

@@ -103,7 +103,7 @@ def test_frames_come_at_a_pace(mock: MockServer) -> None:
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        ("half_frame", HALF + 'data: {"'),
+        ("half_frame", HALF + "data: {"),
         ("error_event", HALF + 'data: {"oops":true}\n\n'),
         ("no_terminator", WHOLE.removesuffix("data: [DONE]\n\n")),
         ("no_terminator_no_finish", HALF),
@@ -133,13 +133,12 @@ def test_the_faults_of_content(mock: MockServer) -> None:
 
 def test_a_reset_in_the_middle(mock: MockServer) -> None:
     """Half of it comes, then the connection breaks."""
-    with pytest.raises(httpx.ReadError), httpx.stream(
+    got: list[bytes] = []
+    with httpx.stream(
         "POST", f"{mock.base_url}/chat", json={"stream": True}, headers={"x-mock": "reset_mid"}
-    ) as answer:  # fmt: skip
-        got = b""
-        for piece in answer.iter_raw():
-            got += piece
-    assert got == HALF.encode()
+    ) as answer, pytest.raises(httpx.ReadError):  # fmt: skip
+        got.extend(answer.iter_raw())
+    assert b"".join(got) == HALF.encode()
 
 
 def test_silence_lasts_until_the_caller_leaves(mock: MockServer) -> None:
