@@ -6,7 +6,7 @@ Neither knows the other, so the classes live here. Units are in the names: `_s` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -40,8 +40,8 @@ class Origin:
 class SecretSource:
     """Where a secret comes from (exactly one of `env`, `file`, `client`), and its value once it was read.
 
-    `client` means the caller's own credential, so there is no value at load. `parsed` holds the members of a secret
-    that the mapping reads as JSON.
+    `client` means the caller's own credential, so there is no value at load. `parsed` holds the parts of a secret that
+    the mapping reads as JSON (members) or splits (a list).
     """
 
     env: str | None = None
@@ -49,7 +49,7 @@ class SecretSource:
     client: str | None = None
     parse: str | None = None
     value: Secret | None = None
-    parsed: Mapping[str, Secret] | None = None
+    parsed: Mapping[str, Secret] | Sequence[Secret] | None = None
 
     def __str__(self) -> str:
         name, place = next(

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,11 @@ from engine.config import SecretSource
 from engine.types import Secret
 
 SECRET_FILE_BYTES: Final = 65536
+
+SPLIT_PATTERN: Final = r"split\('([^']+)'\)"
+"""`parse: split('.')` of a secret."""
+
+_SPLIT: Final = re.compile(SPLIT_PATTERN)
 
 _VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 """What fits into a header value whole (RFC 9110 field-value, ASCII): anything else would fail at the first request."""
@@ -37,7 +42,7 @@ def read_secret(source: SecretSource, environment: Mapping[str, str], folder: Pa
         return source
     where, text = _from_env(source.env, environment) if source.env else _from_file(source.file or "", folder)
     if source.parse:
-        return replace(source, value=Secret(text), parsed=_parsed(text, where))
+        return replace(source, value=Secret(text), parsed=_parsed(text, source.parse, where))
     if not _VISIBLE.fullmatch(text):
         raise SecretError(f"{where} holds a line break, or a character that no HTTP header can carry")
     return replace(source, value=Secret(text))
@@ -73,7 +78,10 @@ def _from_file(name: str, folder: Path) -> tuple[str, str]:
     return where, text
 
 
-def _parsed(text: str, where: str) -> Mapping[str, Secret]:
+def _parsed(text: str, parse: str, where: str) -> Mapping[str, Secret] | Sequence[Secret]:
+    separator = split_separator(parse)
+    if separator is not None:
+        return [Secret(part) for part in text.split(separator)]
     try:
         members = json.loads(text)
     except ValueError:
@@ -81,3 +89,9 @@ def _parsed(text: str, where: str) -> Mapping[str, Secret]:
     if not isinstance(members, dict) or not all(isinstance(value, str | int | float) for value in members.values()):
         raise SecretError(f"{where} must be a JSON object of plain values")
     return {key: Secret(str(value)) for key, value in members.items()}
+
+
+def split_separator(parse: str) -> str | None:
+    """The separator of `split('.')`; None for `json`."""
+    found = _SPLIT.fullmatch(parse)
+    return found[1] if found is not None else None

@@ -67,7 +67,7 @@ class ChatRun:
         exchange = chat_exchange(
             self._target, self._request, self._model, self.context, self._progress.losses, self._gateway.codec
         )
-        return await run_exchange(exchange, self._sender.send)
+        return await run_exchange(exchange, self._sender.send, self._sender.undo)
 
     def _native(self) -> Chat:
         context = replace(self.context, stream=True)
@@ -126,7 +126,7 @@ class RequestSender:
     """
 
     def __init__(self, gateway: Gateway, upstream: str, request_id: str, record: Record) -> None:
-        self._whole = gateway.sender(upstream, request_id, record)
+        self._whole = gateway.senders.whole(upstream, request_id, record)
         self._gateway = gateway
         self._upstream = upstream
         self._request_id = request_id
@@ -138,9 +138,13 @@ class RequestSender:
         self.last = await self._whole(request)
         return self.last
 
+    def undo(self, request: UpstreamRequest) -> None:
+        """Stop upstream what a client that left had begun."""
+        self._gateway.senders.undo(self._upstream, request, self._request_id)
+
     async def open(self, request: UpstreamRequest) -> LiveReply:
         """Make one call and return with its head."""
-        return await self._gateway.open(self._upstream, request, self._request_id, self._record)
+        return await self._gateway.senders.open(self._upstream, request, self._request_id, self._record)
 
 
 def _no_stream() -> RequestError:

@@ -22,41 +22,22 @@ from engine.gateway.log import Printer
 from engine.gateway.models import ModelLists
 from engine.gateway.patience import patient
 from engine.gateway.routing import Choice, Router, model_not_found
-from engine.gateway.runner import Send, run_exchange
+from engine.gateway.runner import run_exchange
 from engine.gateway.scrubbing import Scrubber
+from engine.gateway.senders import SenderFactory, Senders
 from engine.gateway.streaming import Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
-from engine.gateway.upstream import HttpUpstream, LiveReply
+from engine.gateway.upstream import HttpUpstream
 from engine.translate.client import read_client, read_model_id, write_error, write_reply
 from engine.translate.exchange import models_exchange
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
-from engine.translate.wire import ClientReply, Context, UpstreamReply, UpstreamRequest
+from engine.translate.wire import ClientReply, Context
 from engine.types import Json, JsonObject
 
 GENERATION_CHARS: Final = 12
 REPORTED: Final = (RequestError, UpstreamError, TranslationError)
 """The failures that a client is told of, each with its `info`."""
-
-
-class Sender(Protocol):
-    """The seam to an upstream: send, close, stats."""
-
-    async def send(self, request: UpstreamRequest) -> UpstreamReply:
-        """Make one call."""
-        ...
-
-    async def open(self, request: UpstreamRequest) -> LiveReply:
-        """Make one call and return with its head."""
-        ...
-
-    async def close(self) -> None:
-        """Close all connections."""
-        ...
-
-    def stats(self) -> JsonObject:
-        """Counters."""
-        ...
 
 
 class Plans(Protocol):
@@ -78,7 +59,6 @@ class Plans(Protocol):
         ...
 
 
-SenderFactory = Callable[[UpstreamConfig, GatewayConfig], Sender]
 Reply = ClientReply | StreamReply
 Serve = Callable[[ClientCall, Progress], Awaitable[Reply]]
 
@@ -99,8 +79,8 @@ class Gateway:
         self.printer = Printer(config.log.print, self.scrubber)
         self.router = Router(config)
         self.models = ModelLists(config, self.router, self._fetch_models)
+        self.senders = Senders(config, self.printer, self.scrubber, make_sender)
         self.streams = Streams(config.streaming, codec, time.monotonic)
-        self._senders = {name: make_sender(upstream, config) for name, upstream in config.upstreams.items()}
         self._options = {dialect.id: _defaults(dialect) for dialect in catalog.dialects.values()}
         self._serve: Mapping[str, Serve] = {
             "chat": self._serve_chat,
@@ -135,13 +115,11 @@ class Gateway:
 
     async def close(self) -> None:
         """Close the connections of all upstreams."""
-        for sender in self._senders.values():
-            await sender.close()
+        await self.senders.close()
 
     def stats(self) -> JsonObject:
         """Counters per upstream, and of streamed answers."""
-        upstreams = {name: sender.stats() for name, sender in self._senders.items()}
-        return {"upstreams": upstreams, "streams": self.streams.counts.as_json()}
+        return {"upstreams": self.senders.stats(), "streams": self.streams.counts.as_json()}
 
     async def _serve_chat(self, call: ClientCall, progress: Progress) -> Reply:
         request = self._read(call, progress)
@@ -228,48 +206,8 @@ class Gateway:
         target = make_target(upstream, plan, caller, None)
         context = new_context("req_models")
         exchange = models_exchange(target, context, self.codec)
-        return await run_exchange(exchange, self.sender(upstream.name, context.request_id, Record(context.request_id)))
-
-    def sender(self, upstream: str, request_id: str, record: Record) -> Send:
-        """The upstream's `send`, with what it does written into the record and, if asked, printed."""
-        sender = self._senders[upstream]
-
-        async def send(request: UpstreamRequest) -> UpstreamReply:
-            self._print_request(request_id, request)
-            record.calls += 1
-            begun = time.perf_counter()
-            try:
-                reply = await sender.send(request)
-            finally:
-                record.upstream_ms += (time.perf_counter() - begun) * 1000
-            record.upstream_status = reply.status
-            self.printer.show("upstream_reply", request_id, f"{reply.status}", reply.headers.items(), reply.body)
-            return reply
-
-        return send
-
-    async def open(self, upstream: str, request: UpstreamRequest, request_id: str, record: Record) -> LiveReply:
-        """Open a live answer of an upstream, with what it does written into the record."""
-        self._print_request(request_id, request)
-        record.calls += 1
-        begun = time.perf_counter()
-        try:
-            live = await self._senders[upstream].open(request)
-        finally:
-            record.upstream_ms += (time.perf_counter() - begun) * 1000
-        record.upstream_status = live.status
-        head = f"{live.status} (live)"
-        self.printer.show("upstream_reply", request_id, head, live.headers.items(), b"")
-        if self.printer.wants("upstream_reply"):
-            live.watch = lambda data: self.printer.show("upstream_reply", request_id, head, (), data)
-        return live
-
-    def _print_request(self, request_id: str, request: UpstreamRequest) -> None:
-        if not self.printer.wants("upstream_request"):
-            return
-        query = "&".join(f"{name}={value}" for name, value in request.query)
-        head = f"{request.method} {request.url}{'?' if query else ''}{query}"
-        self.printer.show("upstream_request", request_id, head, request.headers, request.body)
+        send = self.senders.whole(upstream.name, context.request_id, Record(context.request_id))
+        return await run_exchange(exchange, send)
 
     def write(self, call: ClientCall, scope: JsonObject, context: Context) -> ClientReply:
         """Write a canonical answer in the shape of the call's dialect."""

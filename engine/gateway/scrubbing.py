@@ -7,11 +7,13 @@ the key it did not like: as it stands, in base64 (any of the three alignments) o
 from __future__ import annotations
 
 import base64
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "***"
+_LEARNED: Final = 64
 SHORTEST: Final = 6
 """Shorter values would blank out ordinary words; nobody's key is that short."""
 
@@ -27,12 +29,19 @@ class Scrubber:
     def __init__(self, values: Iterable[str]) -> None:
         forms = {form for value in values if len(value) >= SHORTEST for form in _written_forms(value)}
         self._forms = sorted(forms, key=len, reverse=True)
+        self._learned: deque[list[str]] = deque(maxlen=_LEARNED)
+
+    def learn(self, value: str) -> None:
+        """Take out this value, too: a token that an upstream gave. The last of them are remembered."""
+        if len(value) >= SHORTEST:
+            self._learned.append(sorted(_written_forms(value), key=len, reverse=True))
 
     def scrub(self, text: str) -> str:
         """`text` with every known secret replaced by `***`."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
+        for forms in (self._forms, *self._learned):
+            for form in forms:
+                if form in text:
+                    text = text.replace(form, MASK)
         return text
 
 

@@ -22,6 +22,7 @@ from engine.errors import ErrorInfo, RequestError, UpstreamError
 from engine.gateway.call import Record
 from engine.gateway.delivery import Delivery, StreamReply, StreamVoice
 from engine.gateway.probing import Probes, judge
+from engine.gateway.runner import run_exchange
 from engine.gateway.upstream import LiveReply
 from engine.translate.chat import Chat, LiveAnswer
 from engine.translate.lifecycle import Lifecycle, replay
@@ -53,6 +54,10 @@ class LiveSender(Protocol):
 
     async def open(self, request: UpstreamRequest) -> LiveReply:
         """Make one call and return with its head."""
+        ...
+
+    def undo(self, request: UpstreamRequest) -> None:
+        """Stop upstream what a client that left had begun."""
         ...
 
 
@@ -149,7 +154,7 @@ class Streams:
         """A whole reply out of an endpoint that only streams (trap 80)."""
         self.counts.collected += 1
         chat = job.make_chat()
-        live = await job.sender.open(chat.request())
+        live, _ = await _opened(job, chat)
         try:
             async with aclosing(live.pieces()) as source:
                 head = await judge(live, chat, source)
@@ -193,7 +198,7 @@ class Streams:
 
     async def _asked(self, job: StreamJob, life: Lifecycle, client: ClientStream) -> AsyncGenerator[bytes, None]:
         chat = job.make_chat()
-        live = await job.sender.open(chat.request())
+        live, undo = await _opened(job, chat)
         try:
             async with aclosing(live.pieces()) as source:
                 head = await judge(live, chat, source)
@@ -204,6 +209,10 @@ class Streams:
                 async with aclosing(frames):
                     async for made in frames:
                         yield made
+        except (asyncio.CancelledError, GeneratorExit):
+            if undo is not None:
+                job.sender.undo(undo)
+            raise
         finally:
             await live.close()
 
@@ -323,3 +332,9 @@ class Streams:
             "x-engine-cost": f"{cost['amount']} {cost.get('unit') or ''}".strip() if cost.get("amount") else "",
         }
         return b"".join(client.comment(f"{name}: {text}"[:_NOTE_CHARS]) for name, text in told.items() if text)
+
+
+async def _opened(job: StreamJob, chat: Chat) -> tuple[LiveReply, UpstreamRequest | None]:
+    """The live answer of the last call, and the call that stops what the calls before it began."""
+    request = await run_exchange(chat.opened(), job.sender.send, job.sender.undo)
+    return await job.sender.open(request), request.undo

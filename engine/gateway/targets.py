@@ -30,6 +30,7 @@ def make_target(
         options=upstream.options,
         secrets={name: _secret(source, caller) for name, source in upstream.secrets.items()},
         caller_key=uses_caller_key(upstream),
+        credential_id=key_hash(upstream, caller),
         known_models=known_models,
         toolformats=upstream.tools.plans if upstream.tools is not None else (),
         tool_place=upstream.tools.place if upstream.tools is not None else None,
@@ -39,7 +40,9 @@ def make_target(
 
 def _secret(source: SecretSource, caller: Caller) -> Json:
     if source.client is None:
-        return dict(source.parsed) if source.parsed is not None else source.value
+        if source.parsed is None:
+            return source.value
+        return dict(source.parsed) if isinstance(source.parsed, Mapping) else list(source.parsed)
     if caller.credential is None:
         info = ErrorInfo(
             "authentication",
@@ -62,5 +65,6 @@ def configured_secrets(upstreams: Mapping[str, UpstreamConfig]) -> list[str]:
     """The values of all secrets known at load, for the scrubber."""
     sources = [source for upstream in upstreams.values() for source in upstream.secrets.values()]
     found: list[Secret] = [source.value for source in sources if source.value is not None]
-    found += [member for source in sources if source.parsed is not None for member in source.parsed.values()]
+    for parsed in (source.parsed for source in sources if source.parsed is not None):
+        found += parsed.values() if isinstance(parsed, Mapping) else parsed
     return [secret.reveal() for secret in found]

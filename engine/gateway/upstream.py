@@ -216,10 +216,14 @@ class LiveReply:
         self._timeouts = timeouts
         self._deadline = deadline
         self._limit = limit
+        self._whole: UpstreamReply | None = None
         self.watch: Callable[[bytes], None] | None = None
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises UpstreamError: silence, reset, the total clock, an encoding, the size."""
+        if self._whole is not None:
+            yield self._whole.body
+            return
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
             raise BAD_RESPONSE.error(f"content-encoding {encoding[:40]!r} of a stream")
@@ -247,6 +251,8 @@ class LiveReply:
 
     async def read(self) -> UpstreamReply:
         """The whole body, where the answer turned out not to be a stream."""
+        if self._whole is not None:
+            return self._whole
         body = body_reader(self.headers.get("content-encoding", ""), self._limit)
         clock = asyncio.get_running_loop().time
         try:
@@ -258,7 +264,8 @@ class LiveReply:
             raise READ_TIMEOUT.error(f"{self._timeouts}") from None
         except LIBRARY_ERRORS as failure:
             raise fault_of(failure).error(type(failure.__cause__ or failure).__name__) from None
-        return UpstreamReply(self.status, self.headers, body.finish())
+        self._whole = UpstreamReply(self.status, self.headers, body.finish())
+        return self._whole
 
     async def close(self) -> None:
         """Give the connection back, or close it where the body was not read to its end; once."""

@@ -245,6 +245,16 @@ HTTP_REQUEST: Final = object_of(
 )
 """`http` of a client's request; header names are lower case."""
 
+WIRE: Final = object_of(
+    {
+        **dict.fromkeys(("method", "host", "path", "query", "query_sorted", "body_sha256"), STRING),
+        "headers": OBJECT,
+        "body": STRING.optional(),
+        "now": NUMBER,
+    }
+)
+"""`wire` of `auth.sign`: the request as it will be sent. `query_sorted` has its pairs sorted, encoded by RFC 3986."""
+
 FRAME: Final = object_of({}, {"event": STRING, "id": STRING, "data": STRING, "json": ANY, "fields": OBJECT})
 """`ev` of an endpoint's stream: one frame from the wire."""
 
@@ -266,19 +276,6 @@ EVENT: Final = object_of(
     },
 )  # fmt: skip
 """`ev` of a dialect's stream: one lifecycle event (the table of DECISIONS 1)."""
-
-WIRE: Final = object_of(
-    {
-        "method": STRING,
-        "host": STRING,
-        "path": STRING,
-        "query": STRING,
-        "headers": OBJECT,
-        "body_sha256": STRING,
-        "date": STRING,
-    },
-)
-"""`wire` of `auth.sign`: the request as it will be sent."""
 
 CHOICE_OF_TOOL: Final = object_of(
     {"mode": enum_of("auto", "none", "required", "named", "allowed"), "names": array_of(STRING), "parallel": BOOLEAN},

@@ -16,7 +16,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     **dict.fromkeys(
         ("request", "reply", "models_reply", "options", "model", "http", "out", "req", "err"), ((dict,), "an object")
     ),
-    **dict.fromkeys(("models", "pieces"), ((list,), "a list")),
+    **dict.fromkeys(("models", "pieces", "replies"), ((list,), "a list")),
     **dict.fromkeys(("operation", "heartbeat", "wire"), ((str,), "a text")),
     "stream": ((str, bool), "a sample, as text"),
 }

@@ -13,9 +13,10 @@ _REQUEST: Final = ("capabilities", "params", "refuse", "losses", "define", "opti
 _READ: Final = ("read", "policy", "define")
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     # endpoints
-    "body": (*_REQUEST, "request.body"),
-    "wire": (*_REQUEST, "request", "base_url", "auth", "hosts"),
+    "body": (*_REQUEST, "request.body", "steps"),
+    "wire": (*_REQUEST, "request", "steps", "base_url", "auth", "hosts"),
     "losses": (*_REQUEST, *_READ, "request.body", "operations"),
+    "calls": (*_REQUEST, "steps", "request", "base_url", "auth", "hosts", "errors"),
     "result": ("response", "errors", "define", "options"),
     "models": ("models.list", "define", "options"),
     # dialects; one with a single operation has its sections at the top

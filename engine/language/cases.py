@@ -13,17 +13,20 @@ from functools import partial
 from typing import Any, Final
 
 from engine.errors import EngineError, ErrorInfo
+from engine.language.case_calls import conversation
 from engine.language.case_given import UNRUNNABLE, why_unrunnable, wrong_given
 from engine.language.case_parts import holds_for
 from engine.language.inherit import Resolved
 from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, to_json
 from engine.language.stream_cases import client_chunks, collect, events_of, sample_bytes, splits
+from engine.translate.calls import build_call
 from engine.translate.client import read_client, write_error, write_reply
-from engine.translate.exchange import build_call, build_chat_request, read_reply, request_scope
+from engine.translate.exchange import build_chat_request, check_rules, read_reply, request_scope
 from engine.translate.losses import Losses
-from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan, SecretSpec
+from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan
 from engine.translate.prepare import prepare
+from engine.translate.sealing import Token
 from engine.translate.wire import Context, HttpInput, Target, UpstreamReply, UpstreamRequest
 from engine.types import ABSENT, Json, JsonObject, Secret
 
@@ -39,8 +42,8 @@ _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "object": dict,
     "any": object,
 }
-ENDPOINT_GIVEN: Final = ("request", "reply", "models_reply", "options", "models", "model", "stream", "wire")
-ENDPOINT_EXPECT: Final = ("body", "wire", "result", "models", "error", "losses")
+ENDPOINT_GIVEN: Final = ("request", "reply", "replies", "models_reply", "options", "models", "model", "stream", "wire")
+ENDPOINT_EXPECT: Final = ("body", "wire", "calls", "result", "models", "error", "losses")
 DIALECT_GIVEN: Final = (
     *("client", "operation", "http", "options", "out", "req", "err", "models", "model", "in"),
     *("stream", "pieces", "heartbeat"),
@@ -178,13 +181,9 @@ def target_for(plan: EndpointPlan, options: JsonObject, models: tuple[str, ...] 
         base_url=str(options.get("base_url") or plan.base_url),
         hosts=plan.hosts,
         options={**values, **options},
-        secrets={name: _placeholder(spec) for name, spec in plan.secrets.items()},
+        secrets={name: spec.placeholder(Secret("***")) for name, spec in plan.secrets.items()},
         known_models=models,
     )
-
-
-def _placeholder(spec: SecretSpec) -> Json:
-    return Secret("***")
 
 
 def _endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObject:
@@ -201,6 +200,14 @@ def _endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObj
         outcome["models"] = read_reply(target, plan.models.list, scope, _reply_of(given["models_reply"], codec), codec)
         return outcome
     scope = request_scope(target, prepare(plan, request, model["id"], losses, context.client_wire), model, context)
+    if "replies" in given:
+        check_rules(target, scope, losses)
+        replies = [_reply_of(each, codec) for each in given["replies"]]
+        reply, calls = conversation(target, scope, replies, codec, streams="stream" in given)
+        outcome["calls"] = [wire_of(call, codec) for call in calls]
+        if reply is not None:
+            outcome["result"] = _present(read_reply(target, plan.response, scope, reply, codec))
+            return outcome
     if "stream" in given:
         outcome["result"] = _stream_result(target, case, scope, codec)
     elif "reply" in given:
@@ -239,14 +246,24 @@ def _reply_of(given: JsonObject, codec: Codec) -> UpstreamReply:
 
 def wire_of(request: UpstreamRequest, codec: Codec) -> JsonObject:
     """An upstream request as data: method, url, query, headers (secrets masked) and decoded body."""
+    if request.seal is not None:
+        request = request.seal.finish(Token(Secret("***"), None) if request.seal.ask is not None else None, FIXED_NOW)
     wire: JsonObject = {"method": request.method, "url": request.url}
     if request.query:
-        wire["query"] = {name: str(value) for name, value in request.query}
+        wire["query"] = _query(request)
     wire["headers"] = {name: str(value) for name, value in request.headers}
     if request.body is not None:
         is_json = wire["headers"].get("content-type") == "application/json"
-        wire["body"] = codec.loads(request.body) if is_json else request.body.decode()
+        wire["body"] = codec.loads(request.body) if is_json else request.body.decode("utf-8", "replace")
     return wire
+
+
+def _query(request: UpstreamRequest) -> JsonObject:
+    """The query by name; a name that is repeated has the list of its values."""
+    query: dict[str, list[str]] = {}
+    for name, value in request.query:
+        query.setdefault(name, []).append(str(value))
+    return {name: values if len(values) > 1 else values[0] for name, values in query.items()}
 
 
 def _dialect_outcome(plan: DialectPlan, case: Case, losses: Losses) -> JsonObject:
@@ -310,7 +327,7 @@ def _response(reply: Any, codec: Codec) -> JsonObject:
 
 
 def compare(case: Case, outcome: JsonObject) -> list[Failure]:
-    """Compare each part of `expect` with the outcome; `wire`, `response` and `error` may name only some keys."""
+    """Compare each part of `expect` with the outcome; `wire`, `calls`, `response`, `error` may name only some keys."""
     failures = []
     for part, expected in case.expect.items():
         if part not in outcome:
@@ -321,10 +338,11 @@ def compare(case: Case, outcome: JsonObject) -> list[Failure]:
         got = outcome[part]
         if part == "losses":
             got = _named_only(expected, got)
-        if part in ("wire", "response", "error") and isinstance(expected, dict) and isinstance(got, dict):
-            got = {key: got[key] for key in got if key in expected}
-            if isinstance(expected.get("headers"), dict) and isinstance(got.get("headers"), dict):
-                got["headers"] = {key: got["headers"][key] for key in got["headers"] if key in expected["headers"]}
+        if part in ("wire", "response", "error"):
+            got = _as_far_as_named(expected, got)
+        if part == "calls" and isinstance(expected, list):
+            pairs = zip(expected, got, strict=False)
+            got = [*(_as_far_as_named(*pair) for pair in pairs), *got[len(expected) :]]
         lines = tuple(differences(expected, got, part))
         if lines:
             failures.append(Failure(case, part, lines))
@@ -332,6 +350,16 @@ def compare(case: Case, outcome: JsonObject) -> list[Failure]:
     if unexpected:
         failures.append(Failure(case, "error", (f"failed: {_show(outcome['error'])}  {outcome.get('detail', '')}",)))
     return failures
+
+
+def _as_far_as_named(expected: Json, got: Json) -> Json:
+    """Of an HTTP message what the case names: top-level keys, and headers."""
+    if not isinstance(expected, dict) or not isinstance(got, dict):
+        return got
+    kept = {key: got[key] for key in got if key in expected}
+    if isinstance(expected.get("headers"), dict) and isinstance(kept.get("headers"), dict):
+        kept["headers"] = {key: each for key, each in kept["headers"].items() if key in expected["headers"]}
+    return kept
 
 
 def _named_only(expected: Json, got: list[JsonObject]) -> list[JsonObject]:

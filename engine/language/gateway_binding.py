@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -134,7 +134,10 @@ class _Binder:
         )
 
     def bind_to_mock(self, mock_url: str) -> UpstreamConfig:
-        dummy = {name: SecretSource(env="MOCK", value=Secret(MOCK_SECRET), parsed=None) for name in self._plan.secrets}
+        dummy = {
+            name: SecretSource(env="MOCK", value=Secret(MOCK_SECRET), parsed=_parts(spec))
+            for name, spec in self._plan.secrets.items()
+        }
         return replace(
             self._upstream,
             url=_moved(self._base_url(), mock_url),
@@ -217,6 +220,11 @@ class _Binder:
         except SecretError as problem:
             where.report(f"upstream {self._upstream.name!r} cannot have its secret {name!r}: {problem}")
             return source
+
+
+def _parts(spec: SecretSpec) -> Mapping[str, Secret] | Sequence[Secret] | None:
+    made: Mapping[str, Secret] | Sequence[Secret] = spec.placeholder(Secret(MOCK_SECRET))
+    return made if spec.parse is not None else None
 
 
 def _typed(text: str) -> Json:

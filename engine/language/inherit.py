@@ -131,6 +131,11 @@ def operator_of(node: Node) -> str | None:
     return next((key for key in node.entries if key.startswith("$") and key not in _MERGE_WORDS), None)
 
 
+def merged(base: MappingNode, over: MappingNode, problems: Problems, path: str) -> MappingNode:
+    """A section with another of the same file merged over it, by the rules of `extends`."""
+    return _Merge(problems, overlay=False, owner=path).mapping(base, over, path)
+
+
 class _Merge:
     """One merge of a child or overlay over a base."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engine.language import canonical
@@ -47,18 +47,20 @@ def _option_type(spec: OptionSpec) -> Type:
     return _OPTION_TYPES[spec.type]
 
 
-def request_names(options: Type) -> dict[str, Type]:
-    """`request.*`, `refuse` and `losses` of an endpoint."""
-    return {"req": canonical.CANONICAL_REQUEST, "model": canonical.MODEL, "opt": options, "ctx": canonical.CTX}
+def request_names(options: Type, steps: Iterable[str] = ()) -> dict[str, Type]:
+    """`request.*`, `refuse` and `losses` of an endpoint; `steps` are those whose answers are there by then."""
+    names = {"req": canonical.CANONICAL_REQUEST, "model": canonical.MODEL, "opt": options, "ctx": canonical.CTX}
+    answers = dict.fromkeys(steps, ANY)
+    return {**names, "step": object_of({}, answers)} if answers else names
 
 
-def reply_names(options: Type) -> dict[str, Type]:
+def reply_names(options: Type, steps: Iterable[str] = ()) -> dict[str, Type]:
     """`response`, `errors` and `models.list` of an endpoint.
 
     `models` are the ids that the upstream last listed, for suggestions in errors; null when not known.
     """
     return {
-        **request_names(options),
+        **request_names(options, steps),
         "res": ANY,
         "raw": STRING.optional(),
         "http": canonical.HTTP_REPLY,
@@ -76,10 +78,10 @@ def models_list_names(options: Type) -> dict[str, Type]:
     return {"opt": options, "ctx": canonical.CTX, "res": ANY, "raw": STRING.optional(), "http": canonical.HTTP_REPLY}
 
 
-def stream_names(options: Type, state: Type) -> dict[str, Type]:
+def stream_names(options: Type, state: Type, steps: Iterable[str] = ()) -> dict[str, Type]:
     """The rules of an endpoint's `stream`."""
     return {
-        **request_names(options),
+        **request_names(options, steps),
         "ev": canonical.FRAME,
         "st": state,
         "res": ANY,
@@ -88,12 +90,32 @@ def stream_names(options: Type, state: Type) -> dict[str, Type]:
     }
 
 
-def auth_names(options: Type, secrets: Mapping[str, bool]) -> dict[str, Type]:
-    """`auth`: the only slot with `secret`. `secrets` says of each name whether it is parsed into parts."""
+def auth_names(options: Type, secrets: Mapping[str, bool], *, token: bool = False) -> dict[str, Type]:
+    """`auth`: the only slot with `secret`. `secrets` says of each name whether it is parsed into parts.
+
+    `token` is there where `auth.token` says how it is had.
+    """
     return {
         **request_names(options),
+        **({"token": STRING} if token else {}),
         "secret": object_of({name: ANY if parsed else STRING for name, parsed in secrets.items()}),
     }
+
+
+def token_names(options: Type, secrets: Mapping[str, bool]) -> dict[str, Type]:
+    """`auth.token.request`: no client's request is at hand, since the token is for all of them."""
+    full = auth_names(options, secrets)
+    return {name: full[name] for name in ("opt", "ctx", "secret")}
+
+
+def token_reply_names(options: Type) -> dict[str, Type]:
+    """`auth.token.value` and `expires`: the answer of its call."""
+    return {"opt": options, "ctx": canonical.CTX, "res": ANY, "http": canonical.HTTP_REPLY}
+
+
+def sign_names(options: Type, secrets: Mapping[str, bool]) -> dict[str, Type]:
+    """`auth.sign`: `wire` is the request as it will be sent."""
+    return {**auth_names(options, secrets), "wire": canonical.WIRE}
 
 
 def client_names(options: Type) -> dict[str, Type]:

@@ -12,7 +12,7 @@ from engine.language.inherit import Resolved
 from engine.language.problems import Problems
 from engine.language.toolformat_cases import run_toolformat_case
 
-_REQUEST_PROOF: Final = ("body", "wire")
+_REQUEST_PROOF: Final = ("body", "wire", "calls")
 
 
 @dataclass(slots=True)

@@ -6,41 +6,40 @@ it for the request, feeds the bytes to `Chat.live`, and gets the client's bytes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 from engine.errors import UpstreamError
-from engine.translate.exchange import build_chat_request, read_reply, request_scope
+from engine.translate.exchange import check_rules, read_reply, request_scope
 from engine.translate.lifecycle import Lifecycle
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec
 from engine.translate.prepare import prepare, unsupported
 from engine.translate.reply import build_reply, reply_id
+from engine.translate.steps import first_calls, last_call
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream
 from engine.translate.structured import JsonWish, ask_for_json
 from engine.translate.tools.answer import ToolFilter, read_calls
 from engine.translate.tools.offering import Offer, needs_offer, offer_tools
-from engine.translate.wire import Context, Target, UpstreamReply, UpstreamRequest
+from engine.translate.wire import Context, Exchange, Target, UpstreamReply, UpstreamRequest
 from engine.translate.wishes import Problem, find_problem, with_both_costs, with_json
 from engine.types import ABSENT, JsonObject
-
-Exchange = Generator[UpstreamRequest, UpstreamReply, JsonObject]
 
 
 def chat_exchange(
     target: Target, request: JsonObject, model: JsonObject, context: Context, losses: Losses, codec: Codec
-) -> Exchange:
+) -> Exchange[JsonObject]:
     """Serve a canonical chat request over one upstream and return the canonical reply `out`.
 
     `model` is `{id, name, meta}`: the id the client asked for, the name sent upstream, the listed entry if known.
     Raises RequestError, UpstreamError or TranslationError.
     """
     chat = Chat(target, request, model, context, losses, codec)
-    out = chat.whole((yield chat.request()))
+    out = chat.whole((yield from chat.replied()))
     again = chat.again(out)
     if again is None:
         return chat.settled(out)
     try:
-        second = again.whole((yield again.request()))
+        second = again.whole((yield from again.replied()))
     except UpstreamError:
         return chat.settled(out)
     return again.settled(with_both_costs(out, second))
@@ -90,9 +89,15 @@ class Chat:
         fitted, self._wish = ask_for_json(request, plan.structured)
         return fitted
 
-    def request(self) -> UpstreamRequest:
-        """The upstream request. Raises RequestError where a rule of the mapping refuses."""
-        return build_chat_request(self.target, self._scope, self.losses, self._codec)
+    def opened(self) -> Exchange[UpstreamRequest]:
+        """Make every call but the last, whose request is returned. Raises RequestError where a rule refuses."""
+        check_rules(self.target, self._scope, self.losses)
+        return (yield from first_calls(self.target, self._scope, self._codec))
+
+    def replied(self) -> Exchange[UpstreamReply]:
+        """Make all calls; the answer of the last is returned."""
+        request = yield from self.opened()
+        return (yield from last_call(self.target, request, self._scope, self._codec))
 
     def whole(self, reply: UpstreamReply) -> JsonObject:
         """The canonical reply of a whole answer. Raises UpstreamError, TranslationError."""

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from engine.translate.patterns import PatternTable
-from engine.types import Build, Condition, Json, JsonObject, Scope
+from engine.types import Build, Condition, Json, JsonObject, Scope, Secret
+
+_PARTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,23 @@ class OptionSpec:
 
 @dataclass(frozen=True, slots=True)
 class SecretSpec:
-    """Where a secret comes from: exactly one of `env`, `file`, `client` is set."""
+    """Where a secret comes from: exactly one of `env`, `file`, `client` is set.
+
+    `parse` is how it falls into parts, None for one text; `members` are the parts of a JSON secret that are read.
+    """
 
     name: str
     env: str | None = None
     file: str | None = None
     client: str | None = None
     parse: str | None = None
+    members: tuple[str, ...] = ()
+
+    def placeholder(self, value: Secret) -> Json:
+        """What stands for the secret where its value is of no matter: a mock, a case, the desk."""
+        if self.parse is None:
+            return value
+        return dict.fromkeys(self.members, value) if self.parse == "json" else [value] * _PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +102,63 @@ class CallPlan:
     """One upstream HTTP call.
 
     `path` yields the percent-encoded path (below the base URL's own path); `query` an object of scalars or lists;
-    `headers` an object of scalars; `body` any JSON value. `host` names an entry of the endpoint's `hosts`.
+    `headers` an object of scalars; `body` any JSON value. `host` names an entry of the endpoint's `hosts`. `url` stands
+    instead of both: a whole URL out of an earlier answer, on one of the endpoint's origins.
     """
 
     method: str
     path: Build
     host: str | None = None
+    url: Build | None = None
     query: Build | None = None
     headers: Build | None = None
     body: Build | None = None
     encode: str = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One call of an endpoint that needs several (`steps`, and `request` behind them). The last gives the answer.
+
+    With `each` it is made once per item of that list, which is `item` in its trees. With `until` it is repeated every
+    `every_s` seconds until the condition holds, at most `for_s` seconds. `on_cancel` undoes it.
+    """
+
+    name: str
+    call: CallPlan
+    when: Condition | None = None
+    each: Build | None = None
+    item: str = "it"
+    until: Condition | None = None
+    every_s: float = 1.0
+    for_s: float = 600.0
+    on_cancel: CallPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPlan:
+    """How a token is had for the credentials (`auth.token`): one call, where its value and its end stand.
+
+    `lasts` gives seconds from now, `ends` a moment in units of `unit_s` seconds since 1970; without both it is kept
+    until it is refused. It is renewed `early_s` before its end, and once when `refused` holds for a reply.
+    """
+
+    call: CallPlan
+    value: Build
+    lasts: Build | None = None
+    ends: Build | None = None
+    unit_s: float = 1.0
+    early_s: float = 60.0
+    refused: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignPlan:
+    """A signature over the finished request (`auth.sign`): named values, then the headers and query that carry it."""
+
+    values: tuple[tuple[str, Build], ...]
+    headers: Mapping[str, Build]
+    query: Mapping[str, Build]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +289,7 @@ class EndpointPlan:
     options: Mapping[str, OptionSpec]
     secrets: Mapping[str, SecretSpec]
     auth: Build | None
-    """scope with `secret` -> `{"headers": {name: Secret}, "query": {name: Secret}}`."""
+    """scope with `secret` (and `token`) -> `{"headers": {name: Secret}, "query": {…}, "body": {…}}`."""
     capabilities: Capabilities
     params: Mapping[str, ParamPolicy]
     reads: Reads
@@ -241,6 +300,12 @@ class EndpointPlan:
     losses: tuple[LossRule, ...]
     models: ModelsPlan | None
     stream: StreamPlan | None = None
+    steps: tuple[StepPlan, ...] = ()
+    """Empty for an endpoint of one call; else `call` is the last step's."""
+    stream_call: CallPlan | None = None
+    """The call that asks for a stream, where it differs (`stream.request`)."""
+    token: TokenPlan | None = None
+    sign: SignPlan | None = None
     tools: ToolsPlan = field(default_factory=ToolsPlan)
     structured: StructuredPlan | None = None
     toolformats: PatternTable | None = None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.translate.plan import EndpointPlan
 from engine.translate.tools.plan import ToolformatPlan
 from engine.types import Json, JsonObject, Secret
+
+if TYPE_CHECKING:
+    from engine.translate.sealing import Seal
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Target:
 
     `secrets` maps the mapping's secret names to `Secret` (or to a dict of them where the mapping says `parse`).
     `caller_key` is true when the secret is the caller's own, so that an upstream 401 is the caller's to see.
-    `caller_key` is true when the secret is the caller's own, so that an upstream 401 is the caller's to see.
+    `credential_id` tells callers' credentials apart, so that a token that one of them got is not another's.
     `toolformats` and `tool_place` override the mapping's own. `known_models` are the ids last listed by the upstream,
     for suggestions in errors; None when not known.
     """
@@ -45,6 +51,7 @@ class Target:
     options: JsonObject
     secrets: Mapping[str, Json]
     caller_key: bool = False
+    credential_id: str = ""
     known_models: tuple[str, ...] | None = None
     toolformats: tuple[ToolformatPlan, ...] = ()
     tool_place: str | None = None
@@ -55,7 +62,9 @@ class Target:
 class UpstreamRequest:
     """One HTTP request to an upstream. Header values and query values may be `Secret`; the sender reveals them last.
 
-    `url` has no query; `query` is a list of pairs in order. `origin` is the one origin the secrets may go to.
+    `url` has no query; `query` is a list of pairs in order. `origin` is the one origin the secrets may go to. `seal`
+    finishes the request at the moment it is sent, where a token or a signature belongs in it; what is here is without
+    credentials then. `undo` is the call that stops what earlier calls began, for a client that leaves.
     """
 
     method: str
@@ -64,6 +73,16 @@ class UpstreamRequest:
     headers: tuple[tuple[str, str | Secret], ...]
     body: bytes | None
     origin: str
+    seal: Seal | None = None
+    undo: UpstreamRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so many seconds, then go on; the answer is a monotonic time in seconds. `undo` as for a request."""
+
+    seconds: float
+    undo: UpstreamRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,24 @@ class UpstreamReply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+Exchange = Generator[UpstreamRequest | Pause, UpstreamReply | float, Result]
+"""A conversation with an upstream as a straight line; see `exchange`."""
+
+
+def ask(request: UpstreamRequest) -> Exchange[UpstreamReply]:
+    """Make one call of an exchange."""
+    reply = yield request
+    assert isinstance(reply, UpstreamReply)
+    return reply
+
+
+def pause(seconds: float, undo: UpstreamRequest | None = None) -> Exchange[float]:
+    """Wait within an exchange; the time it is then, monotonic."""
+    now = yield Pause(seconds, undo)
+    assert isinstance(now, int | float)
+    return now
 
 
 @dataclass(frozen=True, slots=True)

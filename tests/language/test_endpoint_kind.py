@@ -63,7 +63,7 @@ def request(**changes: Json) -> dict[str, Json]:
           "auth": {"bearer": "=secret.api_key"}}, ["E102"]),
         ({"response": {"text": "=secret.api_key"}}, ["E102"]),
         ({"secrets": SECRET}, ["W171"]),
-        ({"secrets": SECRET, "auth": {"bearer": "=secret.api_ky"}}, ["E106", "W171"]),
+        ({"secrets": SECRET, "auth": {"bearer": "=secret.api_ky"}}, ["E106"]),
         ({"secrets": {"api_key": {"env": "A", "file": "b"}}, "auth": {"none": True}}, ["E024"]),
         ({"secrets": SECRET, "auth": {"bearer": "=secret.api_key", "none": True}}, ["E024"]),
         ({"secrets": SECRET, "auth": {"header": {"x-key": "=secret.api_key"}}}, []),

@@ -30,9 +30,9 @@ PAGES = Path(__file__).parent
 
 
 @cache
-def catalog() -> Catalog:
-    """The shipped catalog and the endpoints of these tests, read once."""
-    return load_catalog([PAGES / "mappings"])
+def catalog(folder: Path = PAGES / "mappings") -> Catalog:
+    """The shipped catalog and the endpoints of a folder of tests, read once."""
+    return load_catalog([folder])
 
 
 @dataclass
@@ -140,22 +140,25 @@ def staged(
     more: str = "",
     url: str | None = None,
     folder: Path,
+    mappings: Path = PAGES / "mappings",
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> Iterator[Stage]:
     """Serve one endpoint over its mock (or over `url`). `upstream` and `more` are lines of the config."""
+    plans = catalog(mappings)
     with contextlib.ExitStack() as stack:
         mock: MockServer | None = None
         if url is None:
             mock = stack.enter_context(MockServer())
-            mock.start(catalog().mocks.values(), options=options)
+            mock.start(plans.mocks.values(), options=options)
             url = mock.url_of(endpoint)
         file = folder / "engine.yaml"
         file.write_text(
             f"mapping: gateway/1\nupstreams:\n  main: {{endpoint: {endpoint}, url: '{url}'{upstream}}}\n"
             f"routes: {{all: {{models: ['*'], to: main}}}}\n{more}\n"
         )
-        config = bind_config(load_config(file, environment=ENVIRONMENT), catalog().endpoints, environment=ENVIRONMENT)
+        config = bind_config(load_config(file, environment=environment), plans.endpoints, environment=environment)
         listener = stack.enter_context(contextlib.closing(bind("127.0.0.1", 0)))
-        server = make_server(config, catalog())
+        server = make_server(config, plans)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         end = time.monotonic() + 10

@@ -13,8 +13,9 @@ import pytest
 from engine.errors import EngineError, RequestError, TranslationError, UpstreamError
 from engine.language.cases import json_codec, target_for
 from engine.server.run import json_codec as server_codec
+from engine.translate.calls import expand_path
 from engine.translate.chat import chat_exchange
-from engine.translate.exchange import expand_path, models_exchange
+from engine.translate.exchange import models_exchange
 from engine.translate.losses import Losses
 from engine.translate.wire import Context, Target, UpstreamReply, UpstreamRequest
 from engine.types import Json, Secret

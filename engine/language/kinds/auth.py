@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.errors import ErrorInfo, TranslationError
+from engine.language import scopes
+from engine.language.kinds.calls import CallCompiler
 from engine.language.kinds.http_checks import check_headers
 from engine.language.kinds.sections import literal_text
 from engine.language.problems import Problems
-from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
-from engine.language.static_types import Type
+from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
+from engine.language.static_types import ANY, STRING, Type
 from engine.language.tree import Env, TreeCompiler, Usage
-from engine.translate.plan import SecretSpec
+from engine.translate.plan import SecretSpec, SignPlan, TokenPlan
 from engine.types import ABSENT, Build, Json, JsonObject, Scope, Secret
 
 _KEY_LIKE: Final = re.compile(
@@ -23,24 +26,91 @@ _KEY_LIKE: Final = re.compile(
 )
 
 
-def compile_auth(
-    compiler: TreeCompiler,
-    node: Node | None,
-    names: Mapping[str, Type],
-    secrets: Mapping[str, SecretSpec],
-    secrets_node: Node | None,
-    trace: bool,
-) -> Build | None:
-    """Compile the section to a closure that gives `{"headers": {…}, "query": {…}}` with `Secret` values."""
-    usage = Usage()
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """A compiled `auth`: where the credentials go, how a token is had for them, and what signs the request.
+
+    `credentials` gives `{"headers": {…}, "query": {…}, "body": {…}}` with `Secret` values.
+    """
+
+    credentials: Build | None = None
+    token: TokenPlan | None = None
+    sign: SignPlan | None = None
+    members: frozenset[tuple[str, str]] = frozenset()
+    """The members of parsed secrets that are read: the secret's name, the member's."""
+
+
+def compile_auth(calls: CallCompiler, options: Type, secrets: Mapping[str, SecretSpec]) -> Auth:
+    """Compile the section; an unused secret is W171."""
+    node, usage = calls.root.get("auth"), Usage()
+    entries = node.entries if isinstance(node, MappingNode) else {}
+    parsed = {name: spec.parse is not None for name, spec in secrets.items()}
+    token, sign = entries.get("token"), entries.get("sign")
+    names = scopes.auth_names(options, parsed, token=token is not None)
     env = Env(names, "auth", "request", usage, templates=False, auth=True)
-    build = None
-    if isinstance(node, MappingNode) and len(node.entries) == 1:
-        name, entry = next(iter(node.entries.items()))
-        make = _KINDS.get(name)
-        build = make(compiler, entry.value, env) if make is not None else None
-    _warn_unused(compiler.problems, secrets_node, usage)
-    return build
+    place = next((name for name in entries if name in _KINDS), None)
+    auth = Auth(
+        credentials=_KINDS[place](calls.compiler, entries[place].value, env) if place is not None else None,
+        token=_token(calls, token.value, options, parsed, usage) if token is not None else None,
+        sign=_sign(calls, sign.value, scopes.sign_names(options, parsed), usage) if sign is not None else None,
+    )
+    members = {(path[1], path[2]) for path in usage.paths if path[0] == "secret" and len(path) > 2}
+    auth = replace(auth, members=frozenset(members))
+    if token is not None and not usage.broken and not any(path[0] == "token" for path in usage.paths):
+        calls.compiler.problems.add(
+            "W171", "`token` is had and never sent", token.key.mark, length=5, help=("bearer: =token",)
+        )
+    if not usage.broken:
+        _warn_unused(calls.compiler.problems, calls.root.get("secrets"), usage)
+    return auth
+
+
+def _token(
+    calls: CallCompiler, node: Node, options: Type, parsed: Mapping[str, bool], usage: Usage
+) -> TokenPlan | None:
+    request, value = (node.get("request"), node.get("value")) if isinstance(node, MappingNode) else (None, None)
+    if not isinstance(node, MappingNode) or not isinstance(request, MappingNode) or value is None:
+        return None
+    seen = Env(scopes.token_reply_names(options), "auth.token", "reply", Usage(), templates=False)
+    refused = Env(scopes.reply_names(options), "auth.token.refresh_when", "reply", Usage(), templates=False)
+    expires, when = node.get("expires"), node.get("refresh_when")
+    ends = {key: expires.get(key) for key in ("in", "at")} if isinstance(expires, MappingNode) else {}
+    builds = {key: calls.compiler.function(each, seen) for key, each in ends.items() if each is not None}
+    early = node.get("early_s")
+    in_ms = isinstance(expires, MappingNode) and literal_text(expires.get("unit")) == "ms"
+    return TokenPlan(
+        call=calls.call(request, scopes.token_names(options, parsed), "auth.token.request", usage, auth=True),
+        value=calls.compiler.function(value, seen, STRING.optional()),
+        lasts=builds.get("in"),
+        ends=builds.get("at"),
+        unit_s=0.001 if in_ms else 1.0,
+        early_s=float(to_json(early)) if early is not None else 60.0,
+        refused=calls.compiler.condition(when, refused) if when is not None else None,
+    )
+
+
+def _sign(calls: CallCompiler, node: Node, names: Mapping[str, Type], usage: Usage) -> SignPlan | None:
+    if not isinstance(node, MappingNode):
+        return None
+    compiler, known = calls.compiler, dict(names)
+    values: list[tuple[str, Build]] = []
+    lets = node.get("let")
+    for name, entry in lets.entries.items() if isinstance(lets, MappingNode) else ():
+        values.append((name, compiler.function(entry.value, _auth_env(known, usage))))
+        known[name] = ANY
+    made: dict[str, dict[str, Build]] = {"headers": {}, "query": {}}
+    for slot, builds in made.items():
+        section = node.get(slot)
+        if isinstance(section, MappingNode):
+            if slot == "headers":
+                check_headers(section, compiler.problems, credentials=True)
+            for name, entry in section.entries.items():
+                builds[name] = compiler.function(entry.value, _auth_env(known, usage))
+    return SignPlan(tuple(values), made["headers"], made["query"])
+
+
+def _auth_env(names: Mapping[str, Type], usage: Usage) -> Env:
+    return Env(dict(names), "auth.sign", "request", usage, templates=False, auth=True)
 
 
 def _warn_unused(problems: Problems, node: Node | None, usage: Usage) -> None:
@@ -101,6 +171,7 @@ _KINDS: Final[Mapping[str, Callable[[TreeCompiler, Node, Env], Build | None]]] =
     "basic": _basic,
     "header": _in("headers", "header"),
     "query": _in("query", "query"),
+    "body": _in("body", "body"),
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -13,11 +13,12 @@ from engine import __version__
 from engine.language import scopes
 from engine.language.canonical import EMIT_KEYS, LISTED_MODEL, PART_TYPE
 from engine.language.compiled import Env
-from engine.language.inherit import Resolved
+from engine.language.inherit import Resolved, merged
 from engine.language.kinds.auth import compile_auth
+from engine.language.kinds.calls import CallCompiler
 from engine.language.kinds.emulation import compile_structured, compile_tools
 from engine.language.kinds.endpoint_shape import ENDPOINT
-from engine.language.kinds.http_checks import check_headers, check_origin
+from engine.language.kinds.http_checks import check_origin
 from engine.language.kinds.sections import (
     compile_errors,
     compile_losses,
@@ -29,6 +30,7 @@ from engine.language.kinds.sections import (
     warn_unused_fragments,
 )
 from engine.language.kinds.sharing import SharedSections
+from engine.language.kinds.steps import compile_steps
 from engine.language.kinds.stream import compile_stream
 from engine.language.operators.choose import check_pattern_rows
 from engine.language.problems import Problems, did_you_mean
@@ -36,10 +38,18 @@ from engine.language.reader import MappingNode, Node, ScalarNode, to_json
 from engine.language.static_types import ANY, Type, array_of, object_of
 from engine.language.tree import TemplateLoader
 from engine.language.usage import Usage
-from engine.translate.exchange import expand_path
 from engine.translate.patterns import PatternTable
-from engine.translate.plan import CallPlan, Capabilities, EndpointPlan, ModelsPlan, ParamPolicy, Reads, SecretSpec
-from engine.types import ABSENT, Build, Json, JsonObject, Scope
+from engine.translate.plan import (
+    CallPlan,
+    Capabilities,
+    EndpointPlan,
+    ModelsPlan,
+    ParamPolicy,
+    Reads,
+    SecretSpec,
+    StepPlan,
+)
+from engine.types import Build, Json, JsonObject
 
 Made = TypeVar("Made")
 EMITTED: Final = object_of({}, dict(EMIT_KEYS))
@@ -47,7 +57,6 @@ _LISTED: Final = array_of(LISTED_MODEL)
 _MESSAGES: Final = ("req", "messages")
 _MESSAGE_FIELDS: Final = frozenset({"name", "refusal", "is_error", "reasoning", "audio", "function_call"})
 _CALL_KEYS: Final = frozenset({"tool_calls", "tool_call", "choices", "blocks"})
-_PLACEHOLDER: Final = re.compile(r"\{(\+?)([^{}]*)\}")
 _CAPABILITY_DEFAULTS: Final[Mapping[str, Json]] = {
     "streaming": "synthetic",
     "tools": "none",
@@ -95,6 +104,9 @@ class _Endpoint:
         self.opt = scopes.option_scope(self.options)
         self.trace = trace
         self.usage = Usage()
+        self.calls = CallCompiler(self.compiler, shared, self.root, trace)
+        steps = self.root.get("steps")
+        self.steps = tuple(steps.entries) if isinstance(steps, MappingNode) else ()
         self.answer: Type = ANY
 
     def _env(self, names: Mapping[str, Type], where: str, side: str, usage: Usage | None = None, **more: bool) -> Env:
@@ -109,8 +121,10 @@ class _Endpoint:
         """Compile every section; None when one that a plan needs is missing."""
         self._check_origins()
         request_names = scopes.request_names(self.opt)
-        call = self._call(self.root.get("request"), request_names, "request", self.usage)
-        reply_names = scopes.reply_names(self.opt)
+        steps = self._steps()
+        request = self._call(steps, request_names)
+        call = request if request is not None or not steps else steps[-1].call
+        reply_names = scopes.reply_names(self.opt, self.steps)
 
         def rules(usage: Usage) -> Env:
             return self._env(request_names, "refuse", "request", usage)
@@ -134,13 +148,13 @@ class _Endpoint:
             )
         response, self.answer = self._section("response", self._response)
         secrets = self._secrets()
-        auth = compile_auth(self.compiler, self.root.get("auth"), scopes.auth_names(self.opt, {
-            name: spec.parse is not None for name, spec in secrets.items()
-        }), secrets, self.root.get("secrets"), self.trace)  # fmt: skip
+        auth = compile_auth(self.calls, self.opt, secrets)
         models = self._models()
         stream, pieces = self._section(
             "stream",
-            lambda node, usage: compile_stream(self.compiler, node, self.opt, usage, trace=self.trace),
+            lambda node, usage: compile_stream(
+                self.compiler, node, self.opt, usage, trace=self.trace, steps=self.steps
+            ),
         )
         capabilities = self._capabilities(pieces)
         reads = reads_of(self.usage)
@@ -157,8 +171,15 @@ class _Endpoint:
             base_url=literal_text(self.root.get("base_url")) or "",
             hosts=dict(to_json(self.root.get("hosts") or MappingNode(self.root.mark))),
             options=self.options,
-            secrets=secrets,
-            auth=auth,
+            secrets={
+                name: replace(spec, members=tuple(sorted(member for owner, member in auth.members if owner == name)))
+                for name, spec in secrets.items()
+            },
+            auth=auth.credentials,
+            token=auth.token,
+            sign=auth.sign,
+            steps=(*steps, StepPlan("request", request)) if steps and request is not None else steps,
+            stream_call=self._stream_call(request_names),
             capabilities=capabilities,
             params=params,
             reads=reads,
@@ -196,68 +217,44 @@ class _Endpoint:
 
     # -- calls
 
-    def _call(self, node: Node | None, names: Mapping[str, Type], where: str, usage: Usage) -> CallPlan | None:
+    def _call(self, steps: tuple[StepPlan, ...], names: Mapping[str, Type]) -> CallPlan | None:
+        """The call of `request`; with `steps` it is the last of the calls, and may be left out."""
+        node = self.root.get("request")
+        if isinstance(node, MappingNode):
+            own = scopes.request_names(self.opt, self.steps) if steps else names
+            return self.calls.call(node, own, "request", self.usage)
+        if not steps:
+            self.problems.add("E024", f"{self.resolved.id} lacks the section 'request'", self.root.mark)
+        return None
+
+    def _steps(self) -> tuple[StepPlan, ...]:
+        node = self.root.get("steps")
         if not isinstance(node, MappingNode):
-            if not (where == "request" and self.root.get("steps") is not None):
-                self.problems.add("E024", f"{self.resolved.id} lacks the section {where!r}", self.root.mark)
+            return ()
+        is_last = self.root.get("request") is None
+        steps = compile_steps(self.calls, node, self.opt, self.usage, with_last=is_last)
+        if is_last and steps and steps[-1].until is not None and self.root.get("stream") is not None:
+            self.problems.add(
+                "E220", "the last step polls, so there is nothing to stream", self.root.entries["stream"].key.mark,
+                length=6, help=("poll in a step before the one that streams, or leave `stream` out",),
+            )  # fmt: skip
+        return steps
+
+    def _stream_call(self, names: Mapping[str, Type]) -> CallPlan | None:
+        """The call with what `stream.request` says merged over it."""
+        stream = self.root.get("stream")
+        over = stream.get("request") if isinstance(stream, MappingNode) else None
+        if not isinstance(over, MappingNode):
             return None
-        plain = self._env(names, where, "request", usage, templates=False)
-        body = node.get("body")
-        host = literal_text(node.get("host"))
-        if host is not None and host not in to_json(self.root.get("hosts") or MappingNode(node.mark)):
-            place = node.entries["host"].value
-            self.problems.add("E160", f"`hosts` has no {host!r}", place.mark, length=len(host))
-        headers = node.get("headers")
-        if isinstance(headers, MappingNode):
-            check_headers(headers, self.problems)
-        return CallPlan(
-            method=literal_text(node.get("method")) or "POST",
-            path=self._path(node, plain),
-            host=host,
-            query=self._optional(node.get("query"), plain, f"{where}.query"),
-            headers=self._optional(headers, plain, f"{where}.headers"),
-            body=self._optional(body, self._env(names, f"{where}.body", "request", usage), f"{where}.body"),
-            encode=literal_text(node.get("encode")) or "json",
-        )
-
-    def _optional(self, node: Node | None, env: Env, where: str) -> Build | None:
-        if node is None:
+        base, earlier = self.root.get("request"), self.steps
+        steps = self.root.get("steps")
+        if base is None and isinstance(steps, MappingNode) and steps.entries:
+            last = next(reversed(steps.entries.values())).value
+            base, earlier = last.get("request") if isinstance(last, MappingNode) else None, self.steps[:-1]
+        if not isinstance(base, MappingNode):
             return None
-
-        def make(usage: Usage) -> Build:
-            inner = Env(env.names, where, env.side, usage, env.templates, env.auth, env.trace)
-            return self.compiler.function(node, inner)
-
-        return self.shared.section(where, node, self.root, self.compiler, env.usage, make)
-
-    def _path(self, node: MappingNode, env: Env) -> Build:
-        path_node = node.entries["path"].value
-        text = literal_text(path_node) or "/"
-        wanted = [name for _, name in _PLACEHOLDER.findall(text)]
-        params = node.get("path_params")
-        given = params.entries if isinstance(params, MappingNode) else {}
-        for name in wanted:
-            if name not in given:
-                self.problems.add(
-                    "E160", f"the path has {{{name}}}, which `path_params` does not give", path_node.mark,
-                    help=did_you_mean(name, given) or (f"add path_params: {{{name}: =model.name}}",),
-                )  # fmt: skip
-        for name, entry in given.items():
-            if name not in wanted:
-                self.problems.add(
-                    "E160", f"`path_params` gives {name!r}, which the path does not have", entry.key.mark,
-                    length=len(name), help=did_you_mean(name, wanted),
-                )  # fmt: skip
-        if not wanted:
-            return lambda scope: text
-        template = parse_path(text)
-        values = {name: self.compiler.function(entry.value, env) for name, entry in given.items()}
-
-        def build(scope: Scope) -> str:
-            filled = {name: value for name, make in values.items() if (value := make(scope)) is not ABSENT}
-            return expand_path(template, filled)
-
-        return build
+        own = scopes.request_names(self.opt, earlier)
+        return self.calls.call(merged(base, over, self.problems, "request"), own, "stream.request", self.usage)
 
     # -- replies
 
@@ -265,7 +262,7 @@ class _Endpoint:
         if node is None:
             self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
             return None, ANY
-        env = self._env(scopes.reply_names(self.opt), "response", "reply", usage)
+        env = self._env(scopes.reply_names(self.opt, self.steps), "response", "reply", usage)
         compiled, build = self.compiler.typed_function(node, env, EMITTED)
         return build, compiled.type
 
@@ -273,10 +270,10 @@ class _Endpoint:
         node = self.root.get("models")
         if not isinstance(node, MappingNode):
             return None
-        call = self._call(node.get("request"), scopes.models_request_names(self.opt), "models.request", Usage())
-        listed = node.get("list")
-        if call is None or listed is None:
+        request, listed = node.get("request"), node.get("list")
+        if not isinstance(request, MappingNode) or listed is None:
             return None
+        call = self.calls.call(request, scopes.models_request_names(self.opt), "models.request", Usage())
         env = self._env(scopes.models_list_names(self.opt), "models.list", "reply")
         return ModelsPlan(call, self.compiler.function(listed, env, _LISTED))
 
@@ -366,16 +363,6 @@ def reads_of(usage: Usage) -> Reads:
 def _may_hold_calls(of: Type) -> bool:
     """Whether a reply or piece of this type can carry tool calls; of what is not known it is assumed."""
     return of.fields is None or bool(_CALL_KEYS & set(of.fields))
-
-
-def parse_path(text: str) -> tuple[str | tuple[str, bool], ...]:
-    """Split a path template into literals and `(name, keeps slashes)` pairs."""
-    parts: list[str | tuple[str, bool]] = []
-    position = 0
-    for match in _PLACEHOLDER.finditer(text):
-        parts += [text[position : match.start()], (match[2], match[1] == "+")]
-        position = match.end()
-    return (*parts, text[position:])
 
 
 def digest_of(root: MappingNode) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from engine.language.documents import ID_PATTERN
@@ -20,13 +21,14 @@ from engine.language.shapes import (
     Text,
     Tree,
 )
+from engine.secrets import SPLIT_PATTERN
 from engine.translate.tools.plan import PLACES
 from engine.types import JsonObject
 
 NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
 IDENTIFIER: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ENCODINGS: Final = ("json", "form", "raw")
+ENCODINGS: Final = ("json", "form", "multipart", "raw")
 
 STATUS: Final = OneOf(
     (
@@ -43,24 +45,40 @@ def by_model(*values: str) -> Shape:
     return OneOf((one, MapOf(one)))
 
 
-CALL: Final = Object(
+_CALL: Final = {
+    "method": Field(Text(choices=METHODS), "The HTTP method.", default="POST"),
+    "path": Field(
+        Text(r"/[^?#\s]*", "a path that begins with / and has no query"),
+        "The path below the base URL. `{x}` is filled from `path_params` and escaped, `{+x}` keeps its slashes.",
+        required=True,
+    ),
+    "host": Field(Text(NAME, "a name of `hosts`"), "Another origin, by its name in `hosts`."),
+    "path_params": Field(MapOf(Tree("a value")), "A value for each placeholder of the path."),
+    "query": Field(
+        MapOf(Tree("a value, or a list that repeats the key")), "Query parameters; absent ones are left out."
+    ),
+    "headers": Field(MapOf(Tree("a value")), "Request headers; credentials belong to `auth`."),
+    "body": Field(Tree("the request body"), "The body: the tree is the JSON that is sent."),
+    "encode": Field(
+        Text(choices=ENCODINGS),
+        "How the body is written. A file of `multipart` is `{filename, content_type, data}`, or `base64` for `data`.",
+        default="json",
+    ),
+}
+
+CALL: Final = Object(_CALL, "request")
+
+STEP_CALL: Final = Object(
     {
-        "method": Field(Text(choices=METHODS), "The HTTP method.", default="POST"),
-        "path": Field(
-            Text(r"/[^?#\s]*", "a path that begins with / and has no query"),
-            "The path below the base URL. `{x}` is filled from `path_params` and escaped, `{+x}` keeps its slashes.",
-            required=True,
-        ),
-        "host": Field(Text(NAME, "a name of `hosts`"), "Another origin, by its name in `hosts`."),
-        "path_params": Field(MapOf(Tree("a value")), "A value for each placeholder of the path."),
-        "query": Field(
-            MapOf(Tree("a value, or a list that repeats the key")), "Query parameters; absent ones are left out."
-        ),
-        "headers": Field(MapOf(Tree("a value")), "Request headers; credentials belong to `auth`."),
-        "body": Field(Tree("the request body"), "The body: the tree is the JSON that is sent."),
-        "encode": Field(Text(choices=ENCODINGS), "How the body is written.", default="json"),
+        **{key: replace(each, required=False) for key, each in _CALL.items()},
+        "url": Field(Tree("a URL"), "Instead of `path`: a whole URL of an earlier answer, on `base_url` or `hosts`."),
     },
     "request",
+    exactly_one=("path", "url"),
+)
+
+STREAM_CALL: Final = Object(
+    {key: replace(each, required=False, default=None) for key, each in _CALL.items()}, "stream.request"
 )
 
 RAISE: Final = Tree("{type, status, code, message, param, details, retry_after_s, retryable}")
@@ -120,12 +138,48 @@ SECRETS: Final = MapOf(
             ),
             "file": Field(Text(), "A file whose content, trimmed, is the secret."),
             "client": Field(Text(), "The caller's own credential: `key` or `authorization`."),
-            "parse": Field(Text(), "`json`, or `split('.')`: the secret's parts become its fields."),
+            "parse": Field(
+                Text(rf"json|{SPLIT_PATTERN}", "`json`, or split by a text: split(':')"),
+                "`json`: its members are `secret.NAME.MEMBER`; `split('.')`: its parts are `secret.NAME[0]` and so on.",
+            ),
         },
         "a secret",
         exactly_one=("env", "file", "client"),
     ),
     IDENTIFIER,
+)
+
+TOKEN: Final = Object(
+    {
+        "request": Field(CALL, "The call that gives the token; it sees `secret`, `opt` and `ctx`.", required=True),
+        "value": Field(Tree("the token"), "Where the token stands in the answer.", required=True),
+        "expires": Field(
+            Object(
+                {
+                    "in": Field(Tree("a number"), "Seconds (or milliseconds) from now."),
+                    "at": Field(Tree("a number"), "Seconds (or milliseconds) since 1970."),
+                    "unit": Field(Text(choices=("s", "ms")), "What the number counts.", default="s"),
+                },
+                "expires",
+                exactly_one=("in", "at"),
+            ),
+            "When the token ends; without it, it is kept until it is refused.",
+        ),
+        "early_s": Field(Number(0), "How long before its end a new one is fetched.", default=60),
+        "refresh_when": Field(
+            Condition(), "Which replies say that the token is not taken; then a new one is tried, once."
+        ),
+    },
+    "token",
+)
+
+SIGN: Final = Object(
+    {
+        "let": Field(MapOf(Tree("a value"), IDENTIFIER), "Named values, each seeing those before it."),
+        "headers": Field(MapOf(Tree("a header")), "The headers that carry the signature."),
+        "query": Field(MapOf(Tree("a parameter")), "The query parameters that carry it."),
+    },
+    "sign",
 )
 
 AUTH: Final = Object(
@@ -145,9 +199,12 @@ AUTH: Final = Object(
             MapOf(Tree("a secret")), "Headers that carry secrets.", example={"x-api-key": "=secret.api_key"}
         ),
         "query": Field(MapOf(Tree("a secret")), "Query parameters that carry secrets."),
+        "body": Field(MapOf(Tree("a secret")), "Top-level keys of the body that carry secrets."),
+        "sign": Field(SIGN, "A signature over the finished request, which is `wire`."),
+        "token": Field(TOKEN, "A token that is had for the secrets and kept; `token` where it goes."),
     },
     "auth",
-    exactly_one=("none", "bearer", "basic", "header", "query"),
+    exactly_one=("none", "bearer", "basic", "header", "query", "body", "sign"),
 )
 
 CAPABILITIES: Final = Object(
@@ -267,7 +324,7 @@ STREAM: Final = Object(
         "decode": Field(Text(choices=("json", "text")), "What a frame's data is.", default="json"),
         "state": Field(MapOf(Anything("a literal")), "Named state with its first value."),
         "done": Field(Condition(), "When the terminator was seen."),
-        "request": Field(Anything(), "Parts of the request that differ when it streams."),
+        "request": Field(STREAM_CALL, "Parts of the request that differ when it streams, merged over it."),
         "at_end": Field(Anything("`error`, or a rule"), "What a clean close without an end means."),
         **RULE_FIELDS,
     },
@@ -277,11 +334,14 @@ STREAM: Final = Object(
 STEPS: Final = MapOf(
     Object(
         {
-            "request": Field(CALL, "The call.", required=True),
+            "request": Field(STEP_CALL, "The call.", required=True),
             "when": Field(Condition(), "Whether the step runs."),
-            "until": Field(Condition(), "Poll until this holds."),
-            "every_s": Field(Number(0), "Seconds between polls."),
-            "for_s": Field(Number(0), "Seconds until polling gives up."),
+            "each": Field(Tree("a list"), "Run the step once for each item of this list."),
+            "as": Field(Text(IDENTIFIER, "a name"), "What the item is called in the step's trees.", default="it"),
+            "until": Field(Condition(), "Make the call again and again until this holds for its reply."),
+            "every_s": Field(Number(0.01), "Seconds between two calls of `until`."),
+            "for_s": Field(Number(0.01), "Seconds after which `until` gives up: the client gets a timeout."),
+            "on_cancel": Field(STEP_CALL, "The call that stops what this one began, for a client that leaves."),
         },
         "a step",
     ),
@@ -355,7 +415,9 @@ ENDPOINT: Final = Object(
         "params": Field(PARAMS, "Limits and policy of request parameters."),
         "models": Field(MODELS, "How to list the models."),
         "request": Field(CALL, "The chat call."),
-        "steps": Field(STEPS, "Several calls, instead of `request`."),
+        "steps": Field(
+            STEPS, "Calls that come before `request`, in order; without a `request` the last of them gives the answer."
+        ),
         "response": Field(Tree("the canonical reply"), "The canonical reply, from `res`."),
         "stream": Field(STREAM, "What the frames of a stream mean."),
         "refuse": Field(REFUSE, "Requests that are refused before anything is sent."),

@@ -34,7 +34,7 @@ class SharedSections:
         make: Callable[[Usage], Made],
     ) -> Made:
         """The section's plan, from `make` if it was not made before; its reads go to `usage`, its problems on."""
-        surroundings = (node, root.get("define"), root.get("options"), root.get("secrets"))
+        surroundings = (node, root.get("define"), root.get("options"), root.get("secrets"), root.get("steps"))
         key = (where, *(id(each) for each in surroundings))
         if key not in self._made:
             fresh, found, outer = Usage(), Problems(), compiler.problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engine.language import scopes
@@ -28,15 +28,18 @@ _STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def compile_stream(
-    compiler: TreeCompiler, node: Node | None, options: Type, usage: Usage, *, trace: bool
+    compiler: TreeCompiler, node: Node | None, options: Type, usage: Usage, *, trace: bool, steps: Iterable[str] = ()
 ) -> tuple[StreamPlan | None, list[Type]]:
-    """Compile an endpoint's `stream`, and the types of the pieces it emits; None where there is no stream."""
+    """Compile an endpoint's `stream`, and the types of the pieces it emits; None where there is no stream.
+
+    `steps` are the names of its calls, where it has several.
+    """
     if not isinstance(node, MappingNode):
         return None, []
     state = to_json(node.get("state") or MappingNode(node.mark))
     # A state's type is that of its first value: a counter stays a number, a text may be any text.
     types = {name: Type(literal_type(value).kinds | {"null"}) for name, value in state.items()}
-    env = Env(scopes.stream_names(options, object_of({}, types)), "stream", "reply", usage, trace=trace)
+    env = Env(scopes.stream_names(options, object_of({}, types), steps), "stream", "reply", usage, trace=trace)
     framing = literal_text(node.get("framing"))
     if framing is None:
         compiler.problems.add(

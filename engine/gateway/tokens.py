@@ -1,0 +1,61 @@
+"""The tokens that upstreams gave for credentials (`auth.token`): kept to their end, fetched once for all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from engine.gateway.runner import Send
+from engine.translate.sealing import Seal, Token
+
+_KEPT: Final = 1024
+"""Holders are upstreams, or callers of one that takes the caller's own credential; the oldest go first."""
+
+
+class Tokens:
+    """Tokens by holder. `learned` is told each new value, so that it can be kept out of logs."""
+
+    def __init__(self, learned: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
+        self._learned = learned
+        self._clock = clock
+        self._known: OrderedDict[str, Token] = OrderedDict()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def now(self) -> int:
+        """Unix time in whole seconds."""
+        return int(self._clock())
+
+    async def get(self, seal: Seal, send: Send, refused: Token | None = None) -> Token | None:
+        """The holder's token, a new one where there is none, its end has come, or it is the one that was refused.
+
+        None where the seal needs no token. Raises UpstreamError when the upstream gives none.
+        """
+        if seal.ask is None:
+            return None
+        token = self._valid(seal.holder, refused)
+        if token is not None:
+            return token
+        async with self._locks.setdefault(seal.holder, asyncio.Lock()):
+            # Another request may have fetched it while this one waited.
+            token = self._valid(seal.holder, refused)
+            return token if token is not None else await self._fetched(seal, send)
+
+    def _valid(self, holder: str, refused: Token | None) -> Token | None:
+        token = self._known.get(holder)
+        if token is None or token is refused or (token.until is not None and token.until <= self._clock()):
+            return None
+        return token
+
+    async def _fetched(self, seal: Seal, send: Send) -> Token:
+        assert seal.ask is not None
+        now = self.now()
+        token = seal.read(await send(seal.ask(now)), now)
+        self._learned(token.value.reveal())
+        self._known[seal.holder] = token
+        while len(self._known) > _KEPT:
+            holder, _ = self._known.popitem(last=False)
+            self._locks.pop(holder, None)
+        return token

@@ -1,0 +1,145 @@
+"""What finishes a request at the moment it is sent: a token that was had for the credentials, and a signature.
+
+Both depend on the time of sending, and a token on what earlier requests got. So a request carries its seal to the
+sender, which keeps the tokens and has the clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from engine.errors import EngineError, ErrorInfo, UpstreamError
+from engine.translate.plan import Codec, SignPlan, TokenPlan
+from engine.translate.wire import Target, UpstreamReply, UpstreamRequest
+from engine.types import ABSENT, Build, Json, JsonObject, Scope, Secret
+
+_UNRESERVED: Final = "-_.~"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What an upstream gave for the credentials. `until` is the Unix time from which a new one is fetched."""
+
+    value: Secret
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """How a request is finished: `finish(token, now)`.
+
+    `holder` says whose token it is. `ask` makes the call for a new one (None: no token is needed), `read` takes it
+    out of the answer, and `refused` says of an answer that the token is not taken any more.
+    """
+
+    finish: Callable[[Token | None, int], UpstreamRequest]
+    holder: str
+    ask: Callable[[int], UpstreamRequest] | None
+    read: Callable[[UpstreamReply, int], Token]
+    refused: Callable[[UpstreamReply], bool] | None
+
+
+def make_seal(
+    target: Target,
+    finish: Callable[[Token | None, int], UpstreamRequest],
+    ask: Callable[[int], UpstreamRequest] | None,
+    scope: Scope,
+    codec: Codec,
+) -> Seal:
+    """The seal of one request to a target whose `auth` has a token or a signature."""
+    plan = target.plan.token
+    refused = plan.refused if plan is not None else None
+
+    def read(reply: UpstreamReply, now: int) -> Token:
+        assert plan is not None
+        return _token(plan, reply, {"opt": target.options, "ctx": {**scope["ctx"], "now": now}}, now, codec)
+
+    def is_refused(reply: UpstreamReply) -> bool:
+        assert refused is not None
+        return refused({**scope, **_reply_scope(reply, codec)})
+
+    holder = f"{target.name}\n{target.credential_id}"
+    return Seal(finish, holder, ask, read, is_refused if refused is not None else None)
+
+
+def _reply_scope(reply: UpstreamReply, codec: Codec) -> JsonObject:
+    try:
+        res: Json = codec.loads(reply.body)
+    except ValueError:
+        res = None
+    return {"res": res, "http": {"status": reply.status, "headers": dict(reply.headers)}}
+
+
+def _token(plan: TokenPlan, reply: UpstreamReply, scope: Scope, now: int, codec: Codec) -> Token:
+    """The token of an answer. Raises UpstreamError when there is none in it: nothing is sent without it."""
+    seen = {**scope, **_reply_scope(reply, codec)}
+    value = _read(plan.value, seen) if 200 <= reply.status < 300 else None
+    if not isinstance(value, str) or not value:
+        info = ErrorInfo("upstream", "The upstream gave no token for the gateway's credentials.", code="upstream_auth")
+        raise UpstreamError(info, detail=f"auth.token: status {reply.status}, no value")
+    lasts, ends = _number(plan.lasts, seen), _number(plan.ends, seen)
+    until = None if ends is None else ends * plan.unit_s
+    if lasts is not None:
+        until = now + lasts * plan.unit_s
+    return Token(Secret(value), None if until is None else until - plan.early_s)
+
+
+def _number(build: Build | None, scope: Scope) -> float | None:
+    value = _read(build, scope) if build is not None else None
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _read(build: Build, scope: Scope) -> Json:
+    try:
+        value = build(scope)
+    except EngineError:
+        return None
+    return None if value is ABSENT else value
+
+
+def signature(plan: SignPlan, request: UpstreamRequest, scope: Scope) -> UpstreamRequest:
+    """The request with the headers and query that sign it. `wire` is the request as it will be sent."""
+    own = {**scope, "wire": _wire(request, scope)}
+    for name, build in plan.values:
+        value = build(own)
+        own[name] = None if value is ABSENT else value
+    headers = _made(plan.headers, own)
+    named = {name.lower() for name, _ in headers}
+    kept = [pair for pair in request.headers if pair[0].lower() not in named]
+    return replace(request, headers=(*kept, *headers), query=(*request.query, *_made(plan.query, own)))
+
+
+def _made(builds: dict[str, Build] | object, scope: Scope) -> list[tuple[str, Secret | str]]:
+    assert isinstance(builds, dict)
+    made = [(name, build(scope)) for name, build in builds.items()]
+    return [(name, value if isinstance(value, Secret) else str(value)) for name, value in made if value is not ABSENT]
+
+
+def _wire(request: UpstreamRequest, scope: Scope) -> JsonObject:
+    """The finished request as `auth.sign` sees it: everything that a signature may cover, as it will be sent."""
+    parts = urlsplit(request.url)
+    body = request.body or b""
+    pairs = [(name, value.reveal() if isinstance(value, Secret) else value) for name, value in request.query]
+    encoded = sorted((quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED)) for name, value in pairs)
+    try:
+        text: str | None = body.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {
+        "method": request.method,
+        "host": parts.netloc,
+        "path": parts.path or "/",
+        "query": urlencode(pairs),
+        "query_sorted": "&".join(f"{name}={value}" for name, value in encoded),
+        "headers": {name.lower(): value for name, value in request.headers},
+        "body": text,
+        "body_sha256": hashlib.sha256(body).hexdigest(),
+        "now": scope["ctx"]["now"],
+    }

@@ -1,0 +1,268 @@
+"""Endpoints of several calls, tokens, signatures and keys in bodies: mappings of invented APIs over real HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import httpx
+import pytest
+
+from engine.language.cases import json_codec, target_for
+from engine.translate.calls import build_call
+from engine.translate.exchange import request_scope
+from engine.translate.wire import Context
+from engine.types import Secret
+from tests.gateway.fake_upstream import FakeUpstream, Seen, Wire, reply_json
+from tests.streams.stage import Stage, catalog, raw_chat, staged
+
+MAPPINGS = Path(__file__).parent / "mappings"
+ENVIRONMENT = {
+    "ACME_CLIENT": "client-one:very-secret-word",
+    "ACME_AWS": "{}",
+    "ACME_ACCOUNT": "account-7:key-of-account",
+}
+PICTURE = "data:image/png;base64,aGVsbG8gcGljdHVyZQ=="
+
+Answer = Callable[[Seen], tuple[int, Any]]
+
+
+@contextlib.contextmanager
+def acme(folder: Path, answer: Answer, endpoint: str = "acme.jobs") -> Iterator[tuple[Stage, FakeUpstream]]:
+    """The gateway before an upstream that answers as the function says; its files lie on the same origin."""
+
+    async def play(wire: Wire, seen: Seen) -> bool:
+        status, body = answer(seen)
+        return await reply_json(body, f"{status} X")(wire, seen)
+
+    with FakeUpstream(play) as upstream:
+        hosts = f", hosts: {{files: '{upstream.url}/files'}}" if endpoint == "acme.jobs" else ""
+        with staged(
+            endpoint, url=f"{upstream.url}/api", upstream=hosts, folder=folder, mappings=MAPPINGS,
+            environment=ENVIRONMENT,
+        ) as stage:  # fmt: skip
+            yield stage, upstream
+
+
+class Jobs:
+    """The upstream's side: a job runs for some polls, then its result lies among the files."""
+
+    def __init__(self, polls: int = 2, lasts: int = 3600) -> None:
+        self.polls = polls
+        self.lasts = lasts
+        self.tokens = 0
+        self.good: set[str] = set()
+        self.url = ""
+        self.deleted = threading.Event()
+
+    def __call__(self, seen: Seen) -> tuple[int, Any]:
+        path = seen.target.split("?")[0]
+        if path == "/api/oauth/token":
+            self.tokens += 1
+            self.good = {f"token-{self.tokens}"}
+            return 200, {"access_token": f"token-{self.tokens}", "expires_in": self.lasts}
+        if seen.headers.get("authorization", "").removeprefix("Bearer ") not in self.good:
+            return 401, {"error": "bad token"}
+        if path == "/files/v1/upload":
+            return 200, {"url": "https://files.acme.example/picture-1"}
+        if seen.method == "DELETE":
+            self.deleted.set()
+            return 200, {}
+        if path == "/api/jobs":
+            return 201, {"id": "job/1"}
+        if path == "/api/jobs/job%2F1":
+            self.polls -= 1
+            state = "running" if self.polls > 0 else "done"
+            return 200, {"state": state, "result_url": f"{self.url}/files/out?sig=a%2Fb"}
+        assert unquote(seen.target) == "/files/out?sig=a/b", seen.target
+        return 200, {"output": "The answer."}
+
+
+def ask(stage: Stage, content: Any = "hi", **fields: Any) -> httpx.Response:
+    body = {"model": "m", "messages": [{"role": "user", "content": content}], **fields}
+    return httpx.post(f"{stage.base_url}/chat/completions", json=body, timeout=20)
+
+
+def paths(upstream: FakeUpstream) -> list[str]:
+    return [f"{seen.method} {seen.target.split('?')[0]}" for seen in upstream.requests]
+
+
+def test_several_calls_make_one_answer(tmp_path: Path) -> None:
+    """A token, an upload for each picture, a job, polls until it is done, the result by the URL that the job gave."""
+    jobs = Jobs(polls=3)
+    with acme(tmp_path, jobs) as (stage, upstream):
+        jobs.url = upstream.url
+        parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+        answer = ask(stage, parts)
+
+    assert "The answer." == answer.json()["choices"][0]["message"]["content"]
+    assert [
+        "POST /api/oauth/token", "POST /files/v1/upload", "POST /api/jobs", *["GET /api/jobs/job%2F1"] * 3,
+        "GET /files/out",
+    ] == paths(upstream)  # fmt: skip
+    token, upload, create = upstream.requests[:3]
+    assert {
+        "grant_type": ["client_credentials"],
+        "client_id": ["client-one"],
+        "client_secret": ["very-secret-word"],
+    } == (parse_qs(token.body.decode()))
+    assert b"hello picture" in upload.body
+    assert b'filename="picture"\r\ncontent-type: image/png' in upload.body
+    assert upload.headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert {"prompt": "look", "files": ["https://files.acme.example/picture-1"]} == json.loads(create.body)
+
+
+def test_a_stream_of_an_endpoint_of_several_calls(tmp_path: Path) -> None:
+    """It is emulated like any other; the wait is the client's to see as silence or signs of life."""
+    jobs = Jobs()
+    with acme(tmp_path, jobs) as (stage, upstream):
+        jobs.url = upstream.url
+        heard = stage.ask("hi")
+
+    assert (200, "The answer.", ["stop"]) == (heard.status, heard.text, heard.finishes)
+
+
+def test_a_token_is_kept(tmp_path: Path) -> None:
+    """Many chats at once, one token; and it is masked wherever it could be printed."""
+    jobs = Jobs(polls=1)
+    with acme(tmp_path, jobs) as (stage, upstream):
+        jobs.url = upstream.url
+        threads = [threading.Thread(target=ask, args=(stage,)) for _ in range(5)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(20)
+        assert 200 == ask(stage).status_code
+        scrubber = stage.server._door.gateway.scrubber
+
+    assert 1 == jobs.tokens
+    assert "***" == scrubber.scrub("token-1")
+
+
+def test_a_token_that_ends_is_replaced_in_time(tmp_path: Path) -> None:
+    """It ends in 30 seconds, and a new one is fetched a minute before an end: each call has its own."""
+    jobs = Jobs(polls=1, lasts=30)
+    with acme(tmp_path, jobs) as (stage, upstream):
+        jobs.url = upstream.url
+        assert 200 == ask(stage).status_code
+
+    assert 3 == jobs.tokens == paths(upstream).count("POST /api/oauth/token")
+
+
+def test_a_refused_token_is_replaced_once(tmp_path: Path) -> None:
+    """The upstream forgot it: one new token, one new try, and the client sees nothing of it."""
+    jobs = Jobs(polls=1)
+    with acme(tmp_path, jobs) as (stage, upstream):
+        jobs.url = upstream.url
+        ask(stage)
+        jobs.good = set()
+        again = ask(stage)
+        jobs.__class__ = _NeverGood
+        refused = ask(stage)
+
+    assert (200, 2) == (again.status_code, 2)
+    assert (502, "upstream_auth") == (refused.status_code, refused.json()["error"]["code"])
+
+
+class _NeverGood(Jobs):
+    def __call__(self, seen: Seen) -> tuple[int, Any]:
+        status, body = super().__call__(seen)
+        self.good = set()
+        return status, body
+
+
+@pytest.mark.parametrize("body", [{"error": "who are you?"}, {}, {"access_token": ""}, ["x"]])
+def test_no_token_no_call(tmp_path: Path, body: Any) -> None:
+    """Nothing is sent without it, and the client learns no more than that."""
+    with acme(tmp_path, lambda seen: (200, body)) as (stage, upstream):
+        answer = ask(stage)
+
+    assert (502, "upstream_auth") == (answer.status_code, answer.json()["error"]["code"])
+    assert ["POST /api/oauth/token"] == paths(upstream)
+
+
+def test_polling_gives_up(tmp_path: Path) -> None:
+    """After `for_s` the job is stopped upstream, and the client gets a timeout."""
+    jobs = Jobs(polls=10_000)
+    with acme(tmp_path, jobs) as (stage, upstream):
+        begun = time.monotonic()
+        answer = ask(stage)
+        took = time.monotonic() - begun
+
+    assert (504, "upstream_poll_timeout") == (answer.status_code, answer.json()["error"]["code"])
+    assert 0.9 < took < 3
+    assert "DELETE /api/jobs/job%2F1" == paths(upstream)[-1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_stops_the_job(tmp_path: Path, stream: bool) -> None:
+    """Whole or streamed: what was begun for it is stopped upstream."""
+    jobs = Jobs(polls=10_000)
+    with acme(tmp_path, jobs) as (stage, upstream):
+        sock = raw_chat(stage, "hi", stream=stream)
+        stage.wait_for(lambda: len(upstream.requests) > 4)
+        sock.close()
+        assert jobs.deleted.wait(2)
+        count = len(upstream.requests)
+        time.sleep(0.3)
+        assert count == len(upstream.requests)
+
+
+def test_a_failed_job_is_the_clients_to_see(tmp_path: Path) -> None:
+    """The error rules hold for every call of them."""
+    jobs = Jobs()
+
+    def answer(seen: Seen) -> tuple[int, Any]:
+        return (200, {"state": "failed", "reason": "no luck"}) if seen.method == "GET" else jobs(seen)
+
+    with acme(tmp_path, answer) as (stage, _):
+        failed = ask(stage)
+
+    assert (502, "no luck") == (failed.status_code, failed.json()["error"]["message"])
+
+
+def test_an_address_of_somebody_else_is_not_followed(tmp_path: Path) -> None:
+    """A result URL may lie on the endpoint's own origins only: the token goes nowhere else (R1)."""
+    jobs = Jobs(polls=1)
+    jobs.url = "https://evil.example"
+    with acme(tmp_path, jobs) as (stage, _):
+        answer = ask(stage)
+
+    assert (502, "upstream_bad_response") == (answer.status_code, answer.json()["error"]["code"])
+
+
+def test_a_key_in_the_body(tmp_path: Path) -> None:
+    """A secret of two parts goes into the form, and no print shows it."""
+    with acme(tmp_path, lambda seen: (200, {"text": "ho"}), "acme.keyed") as (stage, upstream):
+        answer = ask(stage, "a&b")
+
+    assert "ho" == answer.json()["choices"][0]["message"]["content"]
+    sent = parse_qs(upstream.requests[0].body.decode())
+    assert {"q": ["a&b"], "account": ["account-7"], "key": ["key-of-account"]} == sent
+
+
+def test_a_signature_of_known_bytes() -> None:
+    """The test vector `get-vanilla` of AWS Signature Version 4, out of a recipe in YAML."""
+    plan = catalog(MAPPINGS).endpoints["acme.signed"]
+    keys = {"access_key": Secret("AKIDEXAMPLE"), "secret_key": Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")}
+    target = target_for(plan, {})
+    target.secrets["aws"].update(keys)
+    scope = request_scope(target, {"model": "m", "messages": []}, {"id": "m"}, Context("req_1", 0))
+    assert plan.models is not None
+
+    request = build_call(target, plan.models.call, scope, json_codec())
+
+    assert request.seal is not None
+    headers = dict(request.seal.finish(None, 1440938160).headers)
+    assert "20150830T123600Z" == headers["x-amz-date"]
+    assert (
+        headers["authorization"]
+        .reveal()
+        .endswith("Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31")
+    )
