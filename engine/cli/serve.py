@@ -56,6 +56,11 @@ def command(  # noqa: PLR0913  # click hands over one argument per flag
     with deploy(
         config_file, endpoint, options, folders, mock=mock, flags=flags, mock_options=mock_options
     ) as deployment:
+        from engine.language.writing import warm
         from engine.server.run import run
 
+        # Before workers are forked, so that they share what is made; no first request has to wait for it.
+        used = {upstream.endpoint for upstream in deployment.config.upstreams.values()}
+        warm([deployment.catalog.endpoints[each] for each in sorted(used)])
+        warm(deployment.catalog.dialects)
         return run(deployment.config, deployment.catalog)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,33 +70,36 @@ class Catalog:
 
 
 def load_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
-    """Load all mappings of `folders`, then the shipped ones. Raises MappingError with every problem there is."""
-    catalog = read_catalog(folders, shipped=shipped)
+    """Load all mappings of `folders`, then the shipped ones, to be used: their cases are not read.
+
+    Raises MappingError with every problem there is.
+    """
+    catalog = read_catalog(folders, shipped=shipped, cases=False)
     if catalog.problems.has_errors():
         raise MappingError(catalog.problems.errors, render_text(catalog.problems.errors, catalog.sources))
     return catalog
 
 
-def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True) -> Catalog:
-    """The same, keeping the problems in the catalog instead of raising.
+def read_catalog(folders: Sequence[Path] = (), *, shipped: bool = True, cases: bool = True) -> Catalog:
+    """The same with their cases, and with the problems kept in the catalog instead of raised.
 
     The garbage collector rests meanwhile: a load makes a hundred thousand objects that stay, and nothing to collect.
     """
     was_on = gc.isenabled()
     gc.disable()
     try:
-        return _read(folders, shipped=shipped)
+        return _read(folders, shipped=shipped, cases=cases)
     finally:
         if was_on:
             gc.enable()
 
 
-def _read(folders: Sequence[Path], *, shipped: bool) -> Catalog:
+def _read(folders: Sequence[Path], *, shipped: bool, cases: bool) -> Catalog:
     problems, sources = Problems(), Sources()
     places = list(folders)
     if shipped and all(place.resolve() != MAPPINGS for place in places):
         places.append(MAPPINGS)
-    documents = read_documents(places, problems, sources)
+    documents = read_documents(places, problems, sources, cases=cases)
     chosen: dict[tuple[str, str], Document] = {}
     overlays = [document for document in documents if document.kind == "overlay"]
     for document in documents:
@@ -107,7 +110,9 @@ def _read(folders: Sequence[Path], *, shipped: bool) -> Catalog:
         check_for_keys(document.root, problems)
     resolver = Resolver(chosen, overlays, problems)
     resolved = {key: found for key, each in chosen.items() if (found := resolver.resolve(each)) is not None}
-    plans = _compile_all(resolved, tuple(places), problems)
+    later = not cases  # whoever uses mappings needs no mock, but for a server that stands before one
+    kinds = [kind for kind in _CHECKS if not (later and kind == "mock")]
+    plans = _compile_all(kinds, resolved, tuple(places), problems)
     endpoints: dict[str, EndpointPlan] = {
         name: link_toolformats(plan, resolved[("endpoint", name)], plans["toolformat"], problems)
         for name, plan in plans["endpoint"].items()
@@ -121,7 +126,7 @@ def _read(folders: Sequence[Path], *, shipped: bool) -> Catalog:
         sources=sources,
         digest=_digest([*endpoints.values(), *plans["dialect"].values(), *plans["toolformat"].values()]),
         documents=tuple(documents),
-        mocks=plans["mock"],
+        mocks=_LaterMocks(resolved, tuple(places), sources) if later else plans["mock"],
         toolformats=plans["toolformat"],
     )
 
@@ -134,10 +139,37 @@ _CHECKS: Final[Mapping[str, Callable[[Resolved, Problems], bool]]] = {
 }
 
 
+class _LaterMocks(Mapping[str, MockPlan]):
+    """The mocks of a load, compiled when they are first looked at. Raises MappingError then for what is wrong."""
+
+    def __init__(
+        self, resolved: Mapping[tuple[str, str], Resolved], places: tuple[Path, ...], sources: Sources
+    ) -> None:
+        self._make = partial(_compile_all, ["mock"], resolved, places)
+        self._sources = sources
+
+    @cached_property
+    def _plans(self) -> Mapping[str, MockPlan]:
+        problems = Problems()
+        plans = self._make(problems)["mock"]
+        if problems.has_errors():
+            raise MappingError(problems.errors, render_text(problems.errors, self._sources))
+        return plans
+
+    def __getitem__(self, key: str) -> MockPlan:
+        return self._plans[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plans)
+
+    def __len__(self) -> int:
+        return len(self._plans)
+
+
 def _compile_all(
-    resolved: Mapping[tuple[str, str], Resolved], places: tuple[Path, ...], problems: Problems
+    kinds: Collection[str], resolved: Mapping[tuple[str, str], Resolved], places: tuple[Path, ...], problems: Problems
 ) -> dict[str, dict[str, Json]]:
-    """The plan of every mapping that is served, by kind and id; one with an error has none."""
+    """The plan of every mapping of these kinds that is served, by kind and id; one with an error has none."""
     served = [key[1] for key, each in resolved.items() if key[0] == "endpoint" and not each.document.flag("abstract")]
     compilers: Mapping[str, Callable[..., Any]] = {
         "endpoint": partial(compile_endpoint, shared=SharedSections()),
@@ -147,7 +179,7 @@ def _compile_all(
     }
     plans: dict[str, dict[str, Json]] = {kind: {} for kind in compilers}
     for (kind, identifier), each in resolved.items():
-        if kind not in compilers:
+        if kind not in kinds:
             continue
         # Problems of its own: an error in a shared parent counts for each child, though it is shown once.
         mine = Problems()

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engine.language.problems import Mark
 from engine.language.static_types import ANY, Type, literal_type
@@ -49,12 +50,14 @@ class Env:
 
     def inner(self, names: Mapping[str, Type], aliases: Mapping[str, tuple[str, ...]] | None = None) -> Env:
         """This environment with more names, and a usage of its own."""
-        kept = {name: path for name, path in self.aliases.items() if name not in names}
-        return replace(self, names={**self.names, **names}, aliases={**kept, **(aliases or {})}, usage=Usage())
+        kept = {name: path for name, path in self.aliases.items() if name not in names} if names else self.aliases
+        return Env(
+            {**self.names, **names} if names else self.names, self.where, self.side, Usage(), self.templates, self.auth,
+            self.trace, {**kept, **aliases} if aliases else kept, self.unknown_key, self.fragment,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(NamedTuple):
     """A checked node: how it writes itself, its static type, whether it can be absent or `NULL`, and its place.
 
     `path` is the canonical path that a leaf copies, if it is nothing but a path.
@@ -71,7 +74,7 @@ class Compiled:
 
     def refine(self, **changes: object) -> Compiled:
         """A copy with some fields replaced."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # the fields are the caller's own knowledge
+        return self._replace(**changes)  # type: ignore[arg-type]  # the fields are the caller's own knowledge
 
 
 def constant(value: Json, mark: Mark) -> Compiled:

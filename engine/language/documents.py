@@ -64,8 +64,13 @@ def mapping_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def read_documents(folders: Sequence[Path], problems: Problems, sources: Sources) -> list[Document]:
-    """Read every mapping of the folders. Files that cannot be read, or are of no kind, become problems."""
+def read_documents(
+    folders: Sequence[Path], problems: Problems, sources: Sources, *, cases: bool = True
+) -> list[Document]:
+    """Read every mapping of the folders, with their `cases` or without.
+
+    Files that cannot be read, or are of no kind, become problems.
+    """
     documents: list[Document] = []
     for folder in folders:
         if not folder.exists():
@@ -74,15 +79,15 @@ def read_documents(folders: Sequence[Path], problems: Problems, sources: Sources
         found = [
             document
             for path in mapping_files(folder)
-            if (document := _read(path, folder, problems, sources)) is not None
+            if (document := _read(path, folder, problems, sources, cases=cases)) is not None
         ]
         _check_unique(found, problems)
         documents += found
     return documents
 
 
-def _read(path: Path, folder: Path, problems: Problems, sources: Sources) -> Document | None:
-    node = read_file(path, problems, sources)
+def _read(path: Path, folder: Path, problems: Problems, sources: Sources, *, cases: bool) -> Document | None:
+    node = read_file(path, problems, sources, cases=cases)
     if node is None:
         return None
     return document_of(node, str(path), folder, problems)

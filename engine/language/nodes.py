@@ -7,13 +7,16 @@ so it shows the place where it was written. Depth is at most 40, and aliases add
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 from engine.language.problems import Mark
 from engine.types import Json
+
+_LINE_END: Final = re.compile(r"\r?\n|\r")
 
 Style = Literal["plain", "single", "double", "literal", "folded"]
 
@@ -28,12 +31,7 @@ class SourceText:
     @cached_property
     def line_starts(self) -> list[int]:
         """The index of each line's first character; lines end at LF, CR LF or CR."""
-        starts = [0]
-        text = self.text
-        for index, character in enumerate(text):
-            if character == "\n" or (character == "\r" and text[index + 1 : index + 2] != "\n"):
-                starts.append(index + 1)
-        return starts
+        return [0, *(found.end() for found in _LINE_END.finditer(self.text))]
 
     def mark(self, index: int) -> Mark:
         """The mark of the character at `index`."""

@@ -10,12 +10,12 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.language.codes import CODES
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a file. `line` and `column` count from 1, `column` in characters (code points)."""
 
     file: str

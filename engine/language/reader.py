@@ -58,10 +58,14 @@ MAX_PROBLEMS: Final = 100
 _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _STYLES: Final[dict[str | None, Style]] = {"'": "single", '"': "double", "|": "literal", ">": "folded"}
 _PROPERTIES: Final = re.compile(r"(?:[&!]\S*\s*)+")
+_CASES: Final = re.compile(rb"^tests:[ \t]*(?:#[^\n]*)?\n(?:(?:[ \t#\r][^\n]*)?(?:\n|\Z))*", re.MULTILINE)
 
 
-def read_file(path: Path, problems: Problems, sources: Sources) -> Node | None:
-    """Read one file, and remember its text in `sources` under `str(path)`. None if nothing is usable."""
+def read_file(path: Path, problems: Problems, sources: Sources, *, cases: bool = True) -> Node | None:
+    """Read one file, and remember its text in `sources` under `str(path)`. None if nothing is usable.
+
+    Without `cases` the section `tests` is passed over: two thirds of the shipped text, of no use to a server.
+    """
     file = str(path)
     try:
         data = _read_regular(path)
@@ -70,7 +74,17 @@ def read_file(path: Path, problems: Problems, sources: Sources) -> Node | None:
         problems.add("E001", f"cannot read the file: {reason}", Mark(file, 1, 1))
         return None
     sources.add(file, data.decode(errors="replace").removeprefix("\ufeff"))
+    if not cases:
+        quiet = Problems()
+        node = read_document(_without_cases(data), file, quiet)
+        if node is not None and not quiet.items:
+            return node
     return read_document(data, file, problems)
+
+
+def _without_cases(data: bytes) -> bytes:
+    """The text with blank lines where `tests:` stands as a block, so that all other lines keep their numbers."""
+    return _CASES.sub(lambda found: b"\n" * found[0].count(b"\n"), data)
 
 
 def _read_regular(path: Path) -> bytes:
@@ -120,9 +134,10 @@ def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
 
 def _events(text: str) -> Iterator[Any]:
     loader = _LOADER(text)
+    next_event = loader.get_event
     try:
-        while loader.check_event():
-            yield loader.get_event()
+        while (event := next_event()) is not None:
+            yield event
     finally:
         loader.dispose()
 
@@ -161,6 +176,7 @@ class _Builder:
         self.root: Node | None = None
         self.text_spans: list[tuple[int, int]] = []
         self._source = source
+        self._file = source.file
         self._problems = problems
         self._reported = 0
         self._documents = 0
@@ -194,7 +210,8 @@ class _Builder:
         raise _RefusedError
 
     def _mark(self, event: Any) -> Mark:
-        return Mark(self._source.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        start = event.start_mark
+        return Mark(self._file, start.line + 1, start.column + 1)
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -203,20 +220,20 @@ class _Builder:
 
     def _scalar(self, event: Any) -> None:
         start, end = event.start_mark, event.end_mark
-        index, mark = start.index, Mark(self._source.file, start.line + 1, start.column + 1)
+        index, last, mark = start.index, end.index, Mark(self._file, start.line + 1, start.column + 1)
         if event.anchor is not None or event.tag is not None:
             self._check_tag(event, mark)
-            found = _PROPERTIES.match(self._source.text, index, end.index)
+            found = _PROPERTIES.match(self._source.text, index, last)
             if found:
                 index = found.end()
                 mark = self._source.mark(index)
         if mark.line == end.line + 1:
-            length = end.index - index
+            length = last - index
         else:
             length = self._source.line_end(index) - index
-            self.text_spans.append((index, end.index))
+            self.text_spans.append((index, last))
         text, style = event.value, _STYLES.get(event.style, "plain")
-        node = ScalarNode(mark, text, text, style, max(length, 1), self._source, index, end.index)
+        node = ScalarNode(mark, text, text, style, length or 1, self._source, index, last)
         if style == "plain":
             self._type(node)
         if event.anchor is not None:
@@ -284,7 +301,8 @@ class _Builder:
             return
         frame = self._stack[-1]
         frame.size += size
-        frame.height = max(frame.height, height + 1)
+        if height >= frame.height:
+            frame.height = height + 1
         parent = frame.node
         if isinstance(parent, SequenceNode):
             parent.items.append(node)

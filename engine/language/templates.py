@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import jinja2
@@ -194,7 +195,19 @@ def compile_template(
     """Compile a template that may read `names`; None with the problems if there are any (E140 to E144).
 
     `finalize` is applied to each value that `{{ }}` prints, before it becomes text; not to the template's own text.
+    Plain templates are remembered: mappings that extend one another hold the same ones.
     """
+    return _compile(text, frozenset(names), finalize) if finalize is not None else _plain(text, frozenset(names))
+
+
+@lru_cache(1024)
+def _plain(text: str, names: frozenset[str]) -> tuple[Template | None, list[TemplateProblem]]:
+    return _compile(text, names, None)
+
+
+def _compile(
+    text: str, names: frozenset[str], finalize: Callable[[Json], Json] | None
+) -> tuple[Template | None, list[TemplateProblem]]:
     if len(text) > MAX_TEMPLATE_CHARS:
         return None, [TemplateProblem("E140", f"longer than {MAX_TEMPLATE_CHARS} characters", 1, None)]
     environment = _PLAIN if finalize is None else _environment(finalize)

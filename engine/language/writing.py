@@ -22,6 +22,7 @@ from engine.errors import EngineError
 from engine.language.expressions import FUNCTIONS, runtime
 from engine.language.expressions.generation import Generator, TooDeepError
 from engine.language.problems import Mark
+from engine.translate.patterns import PatternTable
 from engine.types import ABSENT, Build, Json, Scope
 
 _FILENAME: Final = "<mapping>"
@@ -154,6 +155,8 @@ def warm(plan: object) -> None:
     elif isinstance(plan, tuple | list):
         for value in plan:
             warm(value)
+    elif isinstance(plan, PatternTable):
+        warm([value for _, value in plan.rows])
     elif is_dataclass(plan):
         for each in fields(plan):
             warm(getattr(plan, each.name))

@@ -11,9 +11,11 @@ Null means absent: an expression never tells a null from a missing key, and its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Final
 
 from engine.language.expressions.checking import Checker
 from engine.language.expressions.functions import FUNCTIONS
@@ -24,6 +26,9 @@ from engine.language.static_types import Type
 from engine.types import Json, Scope
 
 __all__ = ["FUNCTIONS", "EvaluationError", "Expression", "ExpressionProblem", "compile_expression"]
+
+
+_WORD: Final = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,35 @@ def compile_expression(
 
     Gives the expression, or None if a problem is an error, and all problems in the order of the text. Any text at all
     gives an answer; nothing is raised. `auth` opens the functions for signing, and lets arguments be secrets.
+
+    A sound expression is remembered by the types of the names that it mentions: inherited mappings and fragments hold
+    the same ones many times.
     """
+    types = tuple((name, scope[name]) for name in _names(text) if name in scope)
+    key = (text, auth, *((name, id(each)) for name, each in types))
+    known = _SOUND.get(key)
+    if known is not None:
+        return known[0], []
+    compiled, problems = _compile(text, scope, auth=auth)
+    if compiled is not None and not problems:
+        if len(_SOUND) >= _REMEMBERED:
+            _SOUND.clear()
+        _SOUND[key] = (compiled, types)
+    return compiled, problems
+
+
+_REMEMBERED: Final = 20_000
+_SOUND: Final[dict[tuple[Json, ...], tuple[Expression, tuple[tuple[str, Type], ...]]]] = {}
+"""Sound expressions. The types are kept, so that their identities stay their own."""
+
+
+@cache
+def _names(text: str) -> tuple[str, ...]:
+    """Every word of the text that could be a name of the scope."""
+    return tuple(dict.fromkeys(_WORD.findall(text)))
+
+
+def _compile(text: str, scope: Mapping[str, Type], *, auth: bool) -> tuple[Expression | None, list[ExpressionProblem]]:
     tree = parse(text)
     if isinstance(tree, ExpressionProblem):
         return None, [tree]

@@ -12,8 +12,7 @@ ever sees all names at once, secrets included.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.language.expressions.calls import check_arguments, check_name
 from engine.language.expressions.comparing import OPERATOR_TEXT, near_value, never_equal, never_ordered
@@ -37,8 +36,7 @@ from engine.language.static_types import (
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """A value as the checker sees it. `is_scope` marks the scope itself, which is no value."""
 
     type: Type

@@ -188,6 +188,9 @@ def _secret(value: Build, scope: Scope, slot: str) -> Secret:
     return secret
 
 
+_SHORTEST_KEY: Final = 19
+
+
 def check_for_keys(node: Node, problems: Problems) -> None:
     """E172 for literal text that has the form of a credential, anywhere in a mapping file (its tests excepted)."""
     if isinstance(node, MappingNode):
@@ -198,7 +201,7 @@ def check_for_keys(node: Node, problems: Problems) -> None:
         for item in node.items:
             check_for_keys(item, problems)
     elif isinstance(node, ScalarNode):
-        text = literal_text(node)
+        text = node.text if isinstance(node.value, str) and len(node.text) >= _SHORTEST_KEY else None
         if text is not None and not text.startswith("=") and _KEY_LIKE.fullmatch(text.strip()):
             problems.add(
                 "E172", "this looks like a key", node.mark, length=node.length,
