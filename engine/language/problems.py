@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.language.codes import CODES
 
@@ -99,27 +99,32 @@ class Problems:
 
 
 class Sources:
-    """The text of every file that was read, by line, so that a diagnostic can show its line."""
+    """The text of every file that was read, so that a diagnostic can show its line."""
 
     def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
 
     def add(self, file: str, text: str) -> None:
-        """Remember the text of `file`. Lines end at LF, CR LF or CR, as YAML counts them."""
-        self._lines[file] = split_lines(text)
+        """Remember the text of `file`. It is cut into lines when one is asked for."""
+        self._texts[file] = text
+        self._lines.pop(file, None)
 
     def line(self, file: str, number: int) -> str | None:
         """Line `number` (from 1) of `file` without its end, or None if it is not known."""
-        lines = self._lines.get(file, [])
+        if file not in self._lines:
+            self._lines[file] = split_lines(self._texts[file]) if file in self._texts else []
+        lines = self._lines[file]
         return lines[number - 1] if 0 < number <= len(lines) else None
 
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
+LINE_END: Final = re.compile(r"\r\n|\n|\r")
+"""What ends a line in YAML 1.2; `str.splitlines` also cuts at characters that YAML does not count."""
 
 
 def split_lines(text: str) -> list[str]:
-    """Cut text at LF, CR LF and CR only: `str.splitlines` also cuts at characters that YAML does not count."""
-    return _LINE_END.split(text)
+    """Cut text at LF, CR LF and CR only."""
+    return LINE_END.split(text)
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:

@@ -10,12 +10,13 @@ Raises   nothing for any bytes; every problem goes to the collector.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import yaml
 from yaml import events
@@ -56,7 +57,14 @@ MAX_PROBLEMS: Final = 100
 
 # The base loaders parse only; the safe ones also resolve types, by rules we do not want and at three times the cost.
 _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-_STYLES: Final[dict[str | None, Style]] = {"'": "single", '"': "double", "|": "literal", ">": "folded"}
+_STYLES: Final[dict[str | None, Style]] = {
+    None: "plain",
+    "": "plain",
+    "'": "single",
+    '"': "double",
+    "|": "literal",
+    ">": "folded",
+}
 _PROPERTIES: Final = re.compile(r"(?:[&!]\S*\s*)+")
 _CASES: Final = re.compile(rb"^tests:[ \t]*(?:#[^\n]*)?\n(?:(?:[ \t#\r][^\n]*)?(?:\n|\Z))*", re.MULTILINE)
 
@@ -118,72 +126,79 @@ def read_document(data: bytes, file: str, problems: Problems) -> Node | None:
     if text is None:
         return None
     builder = _Builder(source, problems)
+    parser = _LOADER(text)
     try:
-        for event in _events(text):
-            builder.take(event)
+        builder.take(iter(parser.get_event, None))
     except _RefusedError:
         return None
     except yaml.YAMLError as error:
         explain_syntax(error, source, problems)
         return None
-    check_tabs(source, builder.text_spans, problems)
+    finally:
+        parser.dispose()
+    if builder.has_tabs:
+        check_tabs(source, builder.text_spans, problems)
     if builder.root is None:
         problems.add("E001", "the file is empty", source.mark(0))
     return builder.root
-
-
-def _events(text: str) -> Iterator[Any]:
-    loader = _LOADER(text)
-    next_event = loader.get_event
-    try:
-        while (event := next_event()) is not None:
-            yield event
-    finally:
-        loader.dispose()
 
 
 class _RefusedError(Exception):
     """Reading stops here; the reason is in the problems."""
 
 
-class _Anchored(NamedTuple):
-    node: Node
-    size: int
-    height: int
+@functools.lru_cache(maxsize=8192)
+def _typed(text: str) -> tuple[float | str | None, bool]:
+    """The value of a plain scalar, and whether YAML 1.1 reads another type. Raises NumberRangeError.
+
+    Most plain scalars are keys, and most keys occur often.
+    """
+    value = resolve_plain(text)
+    return value, reads_differently(text, value)
 
 
 class _Frame:
-    """A map or list that is still open. `key` is what a map waits to give a value to."""
+    """A map or list that is still open: `entries` of the one, `items` of the other.
 
-    __slots__ = ("anchor", "awaits_value", "height", "key", "node", "size")
+    `key` is what a map waits to give a value to; None while it `awaits_value` drops the value.
+    """
+
+    __slots__ = ("anchor", "awaits_value", "entries", "items", "key", "node")
 
     def __init__(self, node: MappingNode | SequenceNode, anchor: str | None) -> None:
         self.node = node
         self.anchor = anchor
+        self.entries: dict[str, Entry] = node.entries if isinstance(node, MappingNode) else {}
+        self.items: list[Node] | None = node.items if isinstance(node, SequenceNode) else None
         self.key: ScalarNode | None = None
         self.awaits_value = False
-        self.size = 1
-        self.height = 1
 
 
 class _Builder:
     """Takes events in order and grows the tree.
 
-    State    `anchors[name]` is None while the anchored node is open: an alias to it would be a circle.
+    It is the dearest loop of a load: an event should cost little more than the objects that stay.
+
+    State    `text_spans` holds the scalars of several lines, in files with tabs only.
+             `anchors[name]` is None while the anchored node is open: an alias to it would be a circle.
     """
 
     def __init__(self, source: SourceText, problems: Problems) -> None:
         self.root: Node | None = None
         self.text_spans: list[tuple[int, int]] = []
+        self.has_tabs = "\t" in source.text
         self._source = source
-        self._file = source.file
         self._problems = problems
         self._reported = 0
         self._documents = 0
         self._expanded = 0
         self._stack: list[_Frame] = []
-        self._anchors: dict[str, _Anchored | None] = {}
-        self._takers: dict[type, Callable[[Any], None]] = {
+        self._frame: _Frame | None = None
+        self._anchors: dict[str, Node | None] = {}
+
+    def take(self, found: Iterable[Any]) -> None:
+        """Grow the tree by all events. Raises _RefusedError."""
+        takers: dict[type, Callable[[Any], None]] = {
             events.ScalarEvent: self._scalar,
             events.AliasEvent: self._alias,
             events.MappingStartEvent: self._open,
@@ -192,12 +207,10 @@ class _Builder:
             events.SequenceEndEvent: self._close,
             events.DocumentStartEvent: self._document,
         }
-
-    def take(self, event: Any) -> None:
-        """Grow the tree by one event. Raises _RefusedError."""
-        taker = self._takers.get(type(event))
-        if taker is not None:
-            taker(event)
+        for event in found:
+            taker = takers.get(type(event))
+            if taker is not None:
+                taker(event)
 
     def _report(self, code: str, message: str, mark: Mark, length: int = 1, **more: Any) -> None:
         self._problems.add(code, message, mark, length=length, **more)
@@ -210,8 +223,7 @@ class _Builder:
         raise _RefusedError
 
     def _mark(self, event: Any) -> Mark:
-        start = event.start_mark
-        return Mark(self._file, start.line + 1, start.column + 1)
+        return self._source.mark(event.start_mark.index)
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -219,65 +231,64 @@ class _Builder:
             self._refuse("the file holds more than one document", self._mark(event), "write one file for each")
 
     def _scalar(self, event: Any) -> None:
-        start, end = event.start_mark, event.end_mark
-        index, last, mark = start.index, end.index, Mark(self._file, start.line + 1, start.column + 1)
+        start, end = event.start_mark.index, event.end_mark.index
         if event.anchor is not None or event.tag is not None:
-            self._check_tag(event, mark)
-            found = _PROPERTIES.match(self._source.text, index, last)
+            self._check_tag(event)
+            found = _PROPERTIES.match(self._source.text, start, end)
             if found:
-                index = found.end()
-                mark = self._source.mark(index)
-        if mark.line == end.line + 1:
-            length = last - index
-        else:
-            length = self._source.line_end(index) - index
-            self.text_spans.append((index, last))
-        text, style = event.value, _STYLES.get(event.style, "plain")
-        node = ScalarNode(mark, text, text, style, length or 1, self._source, index, last)
+                start = found.end()
+        text, style = event.value, _STYLES[event.style]
+        node = ScalarNode(None, text, text, style, self._source, start, end)
         if style == "plain":
             self._type(node)
+        if self.has_tabs and self._source.line_end(start) < end:
+            self.text_spans.append((start, end))
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchored(node, 1, 0)
-        self._attach(node, 1, 0)
+            self._anchors[event.anchor] = node
+        self._attach(node)
 
     def _type(self, node: ScalarNode) -> None:
-        text = node.text
         try:
-            node.value = resolve_plain(text)
+            node.value, differs = _typed(node.text)
         except NumberRangeError:
             self._report("E014", "number out of range", node.mark, node.length, help=["quote it if text is meant"])
             return
-        if reads_differently(text, node.value):
-            kind = "a number" if isinstance(node.value, float) else "text"
-            self._report(
-                "W011",
-                f"read as {kind} here, as another type by YAML 1.1 tools",
-                node.mark,
-                node.length,
-                label="quote it",
-                help=[f'"{text}"' if kind == "text" else f'write {node.value:.1f}, or "{text}" if text is meant'],
-            )
+        if differs:
+            self._warn_other_type(node)
 
-    def _check_tag(self, event: Any, mark: Mark) -> None:
+    def _warn_other_type(self, node: ScalarNode) -> None:
+        text = node.text
+        kind = "a number" if isinstance(node.value, float) else "text"
+        self._report(
+            "W011",
+            f"read as {kind} here, as another type by YAML 1.1 tools",
+            node.mark,
+            node.length,
+            label="quote it",
+            help=[f'"{text}"' if kind == "text" else f'write {node.value:.1f}, or "{text}" if text is meant'],
+        )
+
+    def _check_tag(self, event: Any) -> None:
         if event.tag is not None:
-            self._report("E012", "YAML tags are not used in mappings", mark, help=["remove the tag"])
+            self._report("E012", "YAML tags are not used in mappings", self._mark(event), help=["remove the tag"])
 
     def _open(self, event: Any) -> None:
-        mark = self._mark(event)
         if len(self._stack) >= MAX_DEPTH:
-            self._refuse(f"nested deeper than {MAX_DEPTH} levels", mark)
-        self._check_tag(event, mark)
-        flow = bool(event.flow_style)
-        kind = MappingNode if isinstance(event, events.MappingStartEvent) else SequenceNode
+            self._refuse(f"nested deeper than {MAX_DEPTH} levels", self._mark(event))
+        self._check_tag(event)
+        make = MappingNode if type(event) is events.MappingStartEvent else SequenceNode
+        node = make(None, flow=bool(event.flow_style), source=self._source, start=event.start_mark.index)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        self._stack.append(_Frame(kind(mark, flow=flow), event.anchor))
+        self._frame = _Frame(node, event.anchor)
+        self._stack.append(self._frame)
 
     def _close(self, _event: Any) -> None:
         frame = self._stack.pop()
+        self._frame = self._stack[-1] if self._stack else None
         if frame.anchor is not None:
-            self._anchors[frame.anchor] = _Anchored(frame.node, frame.size, frame.height)
-        self._attach(frame.node, frame.size, frame.height)
+            self._anchors[frame.anchor] = frame.node
+        self._attach(frame.node)
 
     def _alias(self, event: Any) -> None:
         mark = self._mark(event)
@@ -288,33 +299,29 @@ class _Builder:
         if anchored is None:
             self._refuse("alias inside the node that it stands for", mark)
             return
-        self._expanded += anchored.size
+        size, height = _extent(anchored, MAX_EXPANDED_NODES - self._expanded)
+        self._expanded += size
         if self._expanded > MAX_EXPANDED_NODES:
             self._refuse(f"aliases expand to more than {MAX_EXPANDED_NODES} nodes", mark)
-        if len(self._stack) + anchored.height > MAX_DEPTH:
+        if len(self._stack) + height > MAX_DEPTH:
             self._refuse(f"nested deeper than {MAX_DEPTH} levels through an alias", mark)
-        self._attach(anchored.node, anchored.size, anchored.height)
+        self._attach(anchored)
 
-    def _attach(self, node: Node, size: int, height: int) -> None:
-        if not self._stack:
+    def _attach(self, node: Node) -> None:
+        frame = self._frame
+        if frame is None:
             self.root = node
-            return
-        frame = self._stack[-1]
-        frame.size += size
-        if height >= frame.height:
-            frame.height = height + 1
-        parent = frame.node
-        if isinstance(parent, SequenceNode):
-            parent.items.append(node)
+        elif frame.items is not None:
+            frame.items.append(node)
         elif not frame.awaits_value:
-            frame.key = self._accept_key(parent, node)
             frame.awaits_value = True
+            frame.key = self._accept_key(frame.entries, node)
         else:
             frame.awaits_value = False
             if frame.key is not None:
-                parent.entries[frame.key.text] = Entry(frame.key, node)
+                frame.entries[frame.key.text] = Entry(frame.key, node)
 
-    def _accept_key(self, parent: MappingNode, node: Node) -> ScalarNode | None:
+    def _accept_key(self, entries: dict[str, Entry], node: Node) -> ScalarNode | None:
         """The node as a key, or None if its value must be dropped."""
         if not isinstance(node, ScalarNode):
             self._report("E012", "a key must be text", node.mark, help=["write a single word or a quoted text"])
@@ -325,7 +332,7 @@ class _Builder:
             return None
         if not isinstance(node.value, str):
             self._report("E012", "a key must be text", node.mark, node.length, help=[f'quote it: "{node.text}"'])
-        earlier = parent.entries.get(node.text)
+        earlier = entries.get(node.text)
         if earlier is None:
             return node
         first = earlier.key.mark
@@ -339,3 +346,20 @@ class _Builder:
             help=["remove or rename one of them"],
         )
         return None
+
+
+def _extent(node: Node, limit: int) -> tuple[int, int]:
+    """How many nodes a tree has, keys too, and levels of maps and lists. Stops soon after `limit` nodes."""
+    size, height, level = 0, 0, [node]
+    while level and size <= limit:
+        size += len(level)
+        height += any(not isinstance(each, ScalarNode) for each in level)
+        below: list[Node] = []
+        for each in level:
+            if isinstance(each, MappingNode):
+                size += len(each.entries)
+                below += [entry.value for entry in each.entries.values()]
+            elif isinstance(each, SequenceNode):
+                below += each.items
+        level = below
+    return size, height
