@@ -1,7 +1,7 @@
-"""Write the generated reference pages, or say which of them are out of date.
+"""Write the generated reference pages and editor schemas, or say which of them are out of date.
 
-`python docs/generate.py` writes; `python docs/generate.py --check` exits with 1 when a page is not what the code says.
-Every page is made from the declarations that the engine itself works with, so there is nothing to keep in step by hand.
+`python docs/generate.py` writes; `python docs/generate.py --check` exits with 1 when a file is not what the code says.
+Every file is made from the declarations that the engine itself works with, so there is nothing to keep in step by hand.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from engine.cli.arguments import dump
+from engine.cli.schema import SHAPES, schema_of
 from engine.language import canonical, operators, scopes
 from engine.language.codes import CODES
 from engine.language.expressions.reference import reference_markdown
@@ -22,7 +24,9 @@ from engine.language.shapes import Field, ListOf, MapOf, Object, OneOf, Shape
 from engine.language.static_types import ANY, OBJECT, Type, describe
 from engine.language.tree import OPERATORS
 
-REFERENCE: Final = Path(__file__).parent / "reference"
+ROOT: Final = Path(__file__).parent.parent
+REFERENCE: Final = ROOT / "docs" / "reference"
+SCHEMAS: Final = ROOT / "mappings" / "schemas"
 NOTE: Final = "<!-- Written by `python docs/generate.py`. Do not edit by hand. -->"
 
 OPERATOR_HEAD: Final = """An operator is a mapping with one `$key`; what stands beside it are its arguments.
@@ -254,22 +258,20 @@ def render(page: Callable[[], Iterator[str]]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with `--check` compare them. Returns the exit status."""
-    texts = {name: render(page) for name, page in PAGES.items()}
-    texts["functions.md"] = reference_markdown()
-    stale = []
-    for name, text in texts.items():
-        path = REFERENCE / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            stale.append(name)
-    if arguments == ["--check"]:
-        for name in stale:
-            sys.stderr.write(f"docs/reference/{name} is not what the code says; run `python docs/generate.py`\n")
-        return 1 if stale else 0
-    for name in stale:
-        (REFERENCE / name).write_text(texts[name], encoding="utf-8")
-        sys.stdout.write(f"wrote docs/reference/{name}\n")
-    return 0
+    """Write the files, or with `--check` compare them. Returns the exit status."""
+    texts = {REFERENCE / name: render(page) for name, page in PAGES.items()}
+    texts[REFERENCE / "functions.md"] = reference_markdown()
+    texts |= {SCHEMAS / f"{kind}.json": dump(schema_of(kind)) + "\n" for kind in SHAPES}
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        name = path.relative_to(ROOT)
+        if arguments == ["--check"]:
+            sys.stderr.write(f"{name} is not what the code says; run `python docs/generate.py`\n")
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(texts[path], encoding="utf-8")
+            sys.stdout.write(f"wrote {name}\n")
+    return 1 if stale and arguments == ["--check"] else 0
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ THIRD_PARTY = {
 
 GENERIC = {
     # words of the trade that happen to be parts of ids, and say nothing of who offers the API
-    "chat", "prompt", "base", "models", "messages", "completions", "endpoints", "dialects", "toolformats", "mock",
-    "xml", "json", "tags", "v0", "v1", "v2",
+    "chat", "prompt", "base", "models", "messages", "completions", "endpoints", "dialects", "toolformats", "schemas",
+    "mock", "xml", "json", "tags", "v0", "v1", "v2",
     # an English word that is also the name of a provider
     "together",
 }  # fmt: skip

@@ -10,6 +10,7 @@ import click
 
 from engine.cli.arguments import dump
 from engine.language import operators
+from engine.language.child_schema import with_children
 from engine.language.documents import VERSION
 from engine.language.shapes import Shape, json_schema
 from engine.language.tree import OPERATORS, OperatorSpec
@@ -53,7 +54,7 @@ def schema_of(kind: str) -> JsonObject:
     schema = json_schema(shape, f"{kind}/{VERSION}")
     schema["$defs"]["tree"] = _tree(schema["$defs"]["tree"])
     schema["$defs"].update({_definition(each): _operator(each) for each in OPERATORS.values()})
-    made: JsonObject = _portable(schema)
+    made: JsonObject = with_children(_portable(schema))
     return made
 
 
@@ -72,7 +73,9 @@ def _portable(value: Json) -> Json:
 
 def _tree(base: JsonObject) -> JsonObject:
     """Any literal or expression; an object is either one operator or a map of trees."""
-    operator = {"anyOf": [{"$ref": f"#/$defs/{_definition(each)}"} for each in OPERATORS.values()]}
+    each_operator = [
+        {"$ref": f"#/$defs/{_definition(each)}", "required": list(each.required)} for each in OPERATORS.values()
+    ]
     plain = {"type": "object", "propertyNames": {"pattern": "^[^$]"}, "additionalProperties": {"$ref": "#/$defs/tree"}}
     return {
         **base,
@@ -80,7 +83,7 @@ def _tree(base: JsonObject) -> JsonObject:
             {"type": ["string", "number", "boolean", "null"], "examples": ["=req.model", "text"]},
             {"type": "array", "items": {"$ref": "#/$defs/tree"}},
             plain,
-            *operator["anyOf"],
+            *each_operator,
         ],
     }
 
@@ -90,6 +93,7 @@ def _definition(spec: OperatorSpec) -> str:
 
 
 def _operator(spec: OperatorSpec) -> JsonObject:
+    """The operator with any of its arguments: which must stand, the place says, since a child's need not."""
     return {
         "description": spec.doc,
         "markdownDescription": f"{spec.doc}\n\n```yaml\n{spec.example}\n```",
@@ -98,6 +102,6 @@ def _operator(spec: OperatorSpec) -> JsonObject:
             spec.name: {"description": f"{spec.doc} Example: {spec.example}"},
             **{name: {"description": f"Argument of {spec.name}."} for name in spec.allowed if name != spec.name},
         },
-        "required": [spec.name, *(name for name in spec.required if name != spec.name)],
+        "required": [spec.name],
         "additionalProperties": False,
     }

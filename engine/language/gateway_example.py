@@ -16,12 +16,16 @@ from engine.language.shapes import Field, ListOf, MapOf, Object, Text
 from engine.types import Json
 
 WIDTH: Final = 110
+_EDITORS: Final = (
+    "# Editors complete and check this file after `engine schema gateway > gateway.schema.json`, with a first line",
+    "#   # yaml-language-server: $schema=gateway.schema.json",
+)
 
 
 def annotated_example(endpoint: str = "my.endpoint.v1") -> str:
     """A complete gateway file for one upstream: every key with its sentence, what has a default commented out."""
     how = "Lines behind `#` show defaults and examples; flags and ENGINE_… variables override this file."
-    lines = [f"# {GATEWAY.doc}", f"# {how}", ""]
+    lines = [f"# {GATEWAY.doc}", f"# {how}", *_EDITORS, ""]
     for key, field in GATEWAY.fields.items():
         lines += _comment(field.doc, 0)
         lines += _top(key, field, endpoint)
