@@ -257,10 +257,44 @@ def render(page: Callable[[], Iterator[str]]) -> str:
     return "\n\n".join([head, note, intro.strip()]) + "\n\n" + "\n".join(rest).rstrip() + "\n"
 
 
+MATRIX_HEAD: Final = (
+    "Every dialect is served over every endpoint.\n"
+    "What a pair can do is what the dialect has a word for and the endpoint does: by itself (*native*), by the "
+    "engine's work (*emulated*), or not; then it is refused by name before anything is sent.\n"
+    "Both tables are true by test: the first is made from, and the second checked by, `tests/matrix`, which holds the "
+    "same conversation over every pair, whole and streamed.\n\n"
+    "An endpoint that streams *as it comes* is asked for a stream and taken for what it answers.\n"
+)
+
+
+def matrix_page() -> Iterator[str]:
+    """The matrix dialect x endpoint x feature."""
+    from engine.language.catalog import load_catalog
+    from engine.language.features import FEATURES, features_of
+    from tests.matrix.speakers import SPEAKERS
+
+    yield "# Matrix"
+    yield NOTE
+    yield MATRIX_HEAD
+    words = ("text", "stream", "tools", "json", "picture", "reasoning")
+    named = ("text", "streams", "tools", "JSON answers", "pictures", "thoughts")
+    yield f"| dialect | {' | '.join(named)} |"
+    yield "|---|" + "---|" * len(words)
+    for dialect, speaker in SPEAKERS.items():
+        yield f"| `{dialect}` | " + " | ".join("yes" if word in speaker.does else "-" for word in words) + " |"
+    yield ""
+    yield f"| endpoint | {' | '.join(FEATURES)} |"
+    yield "|---|" + "---|" * len(FEATURES)
+    for name, plan in sorted(load_catalog().endpoints.items()):
+        found = features_of(plan)
+        yield f"| `{name}` | {' | '.join(found[each] for each in FEATURES)} |"
+
+
 def main(arguments: list[str]) -> int:
     """Write the files, or with `--check` compare them. Returns the exit status."""
     texts = {REFERENCE / name: render(page) for name, page in PAGES.items()}
     texts[REFERENCE / "functions.md"] = reference_markdown()
+    texts[REFERENCE / "matrix.md"] = render(matrix_page)
     texts |= {SCHEMAS / f"{kind}.json": dump(schema_of(kind)) + "\n" for kind in SHAPES}
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:

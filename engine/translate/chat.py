@@ -89,6 +89,11 @@ class Chat:
         fitted, self._wish = ask_for_json(request, plan.structured)
         return fitted
 
+    @property
+    def emulates(self) -> bool:
+        """Whether tools or a wish for JSON were written into the prompt."""
+        return self._offer is not None or self._wish is not None
+
     def opened(self) -> Exchange[UpstreamRequest]:
         """Make every call but the last, whose request is returned. Raises RequestError where a rule refuses."""
         check_rules(self.target, self._scope, self.losses)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
-from tests.matrix.speakers import SPEAKERS, Heard, Turn
+from engine.language.catalog import load_catalog
+from engine.language.features import REFUSED, features_of
+from tests.matrix.speakers import SPEAKERS, Heard, OpenAIChat, Turn
 from tests.running import Running, serving
 
 MODEL: Final = "openai/gpt-4o-mini"
@@ -42,6 +46,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def ask(gateway: Running, dialect: str, endpoint: str, turn: Turn, model: str = MODEL) -> Heard:
     return SPEAKERS[dialect].ask(gateway.origin, model, turn, endpoint.replace(".", "-"))
+
+
+@cache
+def plans() -> dict[str, dict[str, str]]:
+    """What the docs say of each endpoint."""
+    return {name: features_of(plan) for name, plan in load_catalog().endpoints.items()}
 
 
 def can(dialect: str, what: str) -> None:
@@ -105,12 +115,44 @@ def test_pictures(gateway: Running, dialect: str, endpoint: str) -> None:
     can(dialect, "picture")
     heard = ask(gateway, dialect, endpoint, Turn("ping", picture=True))
 
-    if endpoint == "straico.prompt.v0":
+    if plans()[endpoint]["pictures"] == REFUSED:
         assert 400 == heard.status
         assert heard.error is not None
-        assert "content[1]" in str(heard.error) or "image" in str(heard.error)
+        assert "image" in heard.error["message"]
     else:
         assert (200, "pong") == (heard.status, heard.text)
+
+
+ASKED: Final = {
+    "files": {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="}},
+    "audio": {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("feature", ASKED)
+def test_other_parts(gateway: Running, endpoint: str, feature: str) -> None:
+    """What the docs call refused is refused by name, all else is sent."""
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "ping"}, ASKED[feature]]}],
+    }
+    headers = {"authorization": "Bearer tester", "x-engine-upstream": endpoint.replace(".", "-")}
+    answer = httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers, timeout=30)
+
+    assert (400 if plans()[endpoint][feature] == REFUSED else 200) == answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_call_that_must_come(gateway: Running, endpoint: str) -> None:
+    """`required` is obeyed, or refused by name where the endpoint cannot force a call."""
+    body = OpenAIChat().body(MODEL, Turn("What is the weather?", tools=True)) | {"tool_choice": "required"}
+    headers = {"authorization": "Bearer tester", "x-engine-upstream": endpoint.replace(".", "-")}
+    answer = httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers, timeout=30)
+
+    refused = plans()[endpoint]["forced tools"] == REFUSED
+    assert (400 if refused else 200) == answer.status_code, answer.text
+    assert refused == ("tool_choice" in str(answer.json().get("error")))
 
 
 @every_pair
