@@ -15,14 +15,17 @@ from typing import Any, Final
 from engine.cli.arguments import dump
 from engine.cli.schema import SHAPES, schema_of
 from engine.language import canonical, operators, scopes
+from engine.language.catalog import load_catalog
 from engine.language.codes import CODES
 from engine.language.expressions.reference import reference_markdown
+from engine.language.features import FEATURES, features_of
 from engine.language.gateway_shape import GATEWAY
 from engine.language.kinds.dialect_shape import DIALECT
 from engine.language.kinds.endpoint_shape import ENDPOINT
 from engine.language.shapes import Field, ListOf, MapOf, Object, OneOf, Shape
 from engine.language.static_types import ANY, OBJECT, Type, describe
 from engine.language.tree import OPERATORS
+from tests.matrix.speakers import SPEAKERS
 
 ROOT: Final = Path(__file__).parent.parent
 REFERENCE: Final = ROOT / "docs" / "reference"
@@ -269,10 +272,6 @@ MATRIX_HEAD: Final = (
 
 def matrix_page() -> Iterator[str]:
     """The matrix dialect x endpoint x feature."""
-    from engine.language.catalog import load_catalog
-    from engine.language.features import FEATURES, features_of
-    from tests.matrix.speakers import SPEAKERS
-
     yield "# Matrix"
     yield NOTE
     yield MATRIX_HEAD

@@ -104,9 +104,9 @@ class OpenAIChat(Speaker):
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if turn.answered:
             calls = [
-                {"id": each["id"], "type": "function", "function": {"name": each["name"], "arguments": each["arguments"]}}
+                {"id": each["id"], "type": "function", "function": {key: each[key] for key in ("name", "arguments")}}
                 for each in turn.answered
-            ]  # fmt: skip
+            ]
             messages.append({"role": "assistant", "content": turn.said, "tool_calls": calls})
             messages += [{"role": "tool", "tool_call_id": each["id"], "content": "21"} for each in turn.answered]
         tool = {"type": "function", "function": {"name": "get_weather", "description": "W", "parameters": PARAMETERS}}
@@ -124,9 +124,8 @@ class OpenAIChat(Speaker):
         message, usage = choice["message"], answer["usage"]
         calls = [{"id": each["id"], **_call(**each["function"])} for each in message.get("tool_calls") or []]
         tokens = (usage["prompt_tokens"], usage["completion_tokens"]) if usage else None
-        return Heard(
-            200, message["content"] or "", message.get("reasoning_content") or "", calls, choice["finish_reason"], tokens
-        )  # fmt: skip
+        reasoning = message.get("reasoning_content") or ""
+        return Heard(200, message["content"] or "", reasoning, calls, choice["finish_reason"], tokens)
 
     def streamed(self, events: Iterator[tuple[str, Any]]) -> Heard:
         heard, ended = Heard(200), False
