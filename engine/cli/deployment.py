@@ -86,11 +86,9 @@ def _bind_to_mocks(config: GatewayConfig, catalog: Catalog, server: MockServer) 
     for name, upstream in config.upstreams.items():
         alone = replace(config, upstreams={name: upstream})
         url = _mock_of(catalog, server, upstream.endpoint)
-        made = bind_config(
+        bound[name] = bind_config(
             alone, catalog.endpoints, environment=os.environ, mock_url=url, toolformats=catalog.toolformats
         ).upstreams[name]
-        # A mock's routes lie below the endpoint's base URL, whatever path that has.
-        bound[name] = replace(made, url=url)
     return replace(config, upstreams=bound)
 
 

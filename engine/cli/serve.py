@@ -60,7 +60,8 @@ def command(  # noqa: PLR0913  # click hands over one argument per flag
         from engine.server.run import run
 
         # Before workers are forked, so that they share what is made; no first request has to wait for it.
-        used = {upstream.endpoint for upstream in deployment.config.upstreams.values()}
-        warm([deployment.catalog.endpoints[each] for each in sorted(used)])
+        upstreams = deployment.config.upstreams.values()
+        warm([deployment.catalog.endpoints[each.endpoint] for each in upstreams])
+        warm([each.tools for each in upstreams])
         warm(deployment.catalog.dialects)
         return run(deployment.config, deployment.catalog)

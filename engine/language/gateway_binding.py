@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from engine.config import GatewayConfig, Origin, SecretSource, UpstreamConfig
 from engine.language.diagnostics import Mark, Problems, Sources, did_you_mean
@@ -48,8 +48,9 @@ def bind_config(
 ) -> GatewayConfig:
     """The config with every upstream complete: base URL, hosts, options, secrets with their values.
 
-    `endpoints` are the plans that can be served, by id. With `mock_url` every origin becomes that one (the path of a
-    base URL stays) and every secret a dummy, so nothing is needed and nothing can leave. Raises MappingError.
+    `endpoints` are the plans that can be served, by id. With `mock_url` every base URL and host becomes that one, since
+    a mock's routes lie below it whatever path those have, and every secret a dummy: nothing is needed and nothing can
+    leave. Raises MappingError.
     """
     problems, sources = Problems(), Sources()
     if config.file is not None:
@@ -134,14 +135,15 @@ class _Binder:
         )
 
     def bind_to_mock(self, mock_url: str) -> UpstreamConfig:
+        self._base_url()  # a wrong one is told all the same
         dummy = {
             name: SecretSource(env="MOCK", value=Secret(MOCK_SECRET), parsed=_parts(spec))
             for name, spec in self._plan.secrets.items()
         }
         return replace(
             self._upstream,
-            url=_moved(self._base_url(), mock_url),
-            hosts={name: _moved(url, mock_url) for name, url in self._hosts().items()},
+            url=mock_url,
+            hosts=dict.fromkeys(self._hosts(), mock_url),
             options=self._options(),
             secrets=dummy,
         )
@@ -260,9 +262,3 @@ def _is_private(host: str) -> bool:
     except ValueError:
         return "." not in host or host.endswith((".local", ".internal", ".svc", ".localhost", ".test"))
     return address.is_loopback or address.is_private
-
-
-def _moved(url: str, origin: str) -> str:
-    """The URL at another origin, its path kept."""
-    to, path = urlsplit(origin), urlsplit(url).path
-    return SplitResult(to.scheme, to.netloc, to.path.rstrip("/") + path, "", "").geturl()

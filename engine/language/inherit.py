@@ -78,7 +78,9 @@ class Resolver:
             return self._bases[key]
         if key in self._busy:
             chain = " -> ".join([*(name for _, name in self._busy[self._busy.index(key) :]), document.id])
-            self._problems.add("E030", f"`extends` leads back to itself: {chain}", document.mark)
+            node = document.root.entries["extends"].value
+            length = len(document.text("extends") or "")
+            self._problems.add("E030", f"`extends` leads back to itself: {chain}", node.mark, length=length)
             return None
         self._busy.append(key)
         found = self._extended(document)

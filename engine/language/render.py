@@ -2,18 +2,19 @@
 
 The text form is LANGUAGE 4b: statement, place, source line with a caret, notes, help. It shows the one source line
 of the problem and no other content of the file, cut around the caret if it is long, with every character that could
-disturb a terminal written as an escape.
+disturb a terminal written as an escape. What looks like a key (E172) is blotted out wherever its line is shown: the
+text goes into logs of builds.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from engine.language.codes import CODES
-from engine.language.problems import Diagnostic, Sources
+from engine.language.problems import Diagnostic, Mark, Sources
 from engine.types import Json, JsonObject
 
 MAX_LINE_COLUMNS = 110
@@ -33,7 +34,8 @@ def render_text(diagnostics: Iterable[Diagnostic], sources: Sources, *, color: b
     found = ordered(diagnostics)
     if not found:
         return ""
-    blocks = ["\n".join(_block(item, sources, color=color)) for item in found]
+    keys = {item.mark: item.length for item in found if item.code == "E172"}
+    blocks = ["\n".join(_block(item, _source_line(item, sources, keys), color=color)) for item in found]
     return "\n\n".join([*blocks, summary(found)]) + "\n"
 
 
@@ -45,7 +47,19 @@ def summary(diagnostics: Sequence[Diagnostic]) -> str:
     return ", ".join(words) or "no problems"
 
 
-def _block(item: Diagnostic, sources: Sources, *, color: bool) -> list[str]:
+def _source_line(item: Diagnostic, sources: Sources, keys: Mapping[Mark, int]) -> str | None:
+    """The line of a problem, with `*` for each character of a key."""
+    line = sources.line(item.mark.file, item.mark.line)
+    if line is None:
+        return None
+    for mark, length in keys.items():
+        if (mark.file, mark.line) == (item.mark.file, item.mark.line):
+            start, end = mark.column - 1, mark.column - 1 + length
+            line = line[:start] + "*" * len(line[start:end]) + line[end:]
+    return line
+
+
+def _block(item: Diagnostic, line: str | None, *, color: bool) -> list[str]:
     def paint(text: str, name: str) -> str:
         return f"{_COLORS[name]}{text}{_RESET}" if color else text
 
@@ -53,7 +67,6 @@ def _block(item: Diagnostic, sources: Sources, *, color: bool) -> list[str]:
     gutter = " " * width
     head = paint(f"{item.severity}[{item.code}]", item.severity)
     rows = [f"{head}: {safe(item.message)}", f"{gutter}{paint('-->', 'quiet')} {safe(str(item.mark))}"]
-    line = sources.line(item.mark.file, item.mark.line)
     if line is not None:
         shown, offset, carets = _window(line, item.mark.column, item.length)
         label = f" {safe(item.label)}" if item.label else ""

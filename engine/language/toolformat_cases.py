@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.errors import EngineError
+from engine.language.case_given import UNRUNNABLE, why_unrunnable
 from engine.language.cases import Case, Failure, compare
 from engine.language.problems import Problems, did_you_mean
+from engine.language.toolformat_given import wrong_toolformat_given
 from engine.translate.tools.pieces import (
     CallArguments,
     CallEnd,
@@ -46,10 +48,15 @@ def run_toolformat_case(
     """Run one case. `also: [id]` reads with more formats behind this one."""
     if not _check_keys(case, problems):
         return []
+    wrong = tuple(wrong_toolformat_given(case.given, formats))
+    if wrong:
+        return [Failure(case, "given", wrong)]
     try:
         outcome, lines = _outcome(plan, case, formats)
     except EngineError as error:
         outcome, lines = {"error": {"message": str(error)}}, []
+    except UNRUNNABLE as error:
+        return [Failure(case, "given", (why_unrunnable(case.given, error),))]
     failures = compare(case, _as_expected(case.expect, outcome))
     if lines:
         failures.append(Failure(case, next(iter(case.expect), "text"), tuple(lines)))
@@ -71,7 +78,7 @@ def _outcome(plan: ToolformatPlan, case: Case, formats: Mapping[str, ToolformatP
     given = case.given
     tools = tools_of(given.get("tools"))
     if "text" in given:
-        plans = [plan, *(formats[each] for each in given.get("also") or () if each in formats)]
+        plans = [plan, *(formats[each] for each in given.get("also") or ())]
         return _read(plans, tools, given)
     if "calls" in given or "results" in given:
         return _history(plan, given), []

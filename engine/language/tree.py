@@ -184,6 +184,7 @@ class TreeCompiler:
 
     def _check_literal(self, node: ScalarNode, value: str, env: Env) -> None:
         if "{{" in value or "{%" in value:
+            env.usage.broken = True
             offset = min(place for place in (value.find("{{"), value.find("{%")) if place >= 0)
             mark, _ = mark_at(node, offset)
             self.problems.add(
@@ -195,6 +196,7 @@ class TreeCompiler:
             )
         found = _LOOKS_LIKE_PATH.fullmatch(value)
         if found and found[1] in env.names:
+            env.usage.broken = True
             self.problems.add(
                 "W122",
                 f"the literal text {value!r} is spelled like a path in scope",

@@ -13,9 +13,10 @@ that the author is told the place in the file without any cost in the good case.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from types import FunctionType
 from typing import Final, NamedTuple
 
 from engine.errors import EngineError
@@ -144,22 +145,38 @@ def _deferred(source: str, namespace: dict[str, Json]) -> Build:
 
 
 def warm(plan: object) -> None:
-    """Make the bytecode of every function that a plan holds, so that no request has to wait for it."""
-    if callable(plan):
-        ready = getattr(plan, "ready", None)
+    """Make the bytecode of every function that a plan holds, so that no request has to wait for it.
+
+    A function may hold others in its closure: what checks a credential holds what builds it.
+    """
+    _warm(plan, set())
+
+
+def _warm(part: object, seen: set[int]) -> None:
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    for each in _parts(part):
+        _warm(each, seen)
+
+
+def _parts(part: object) -> Iterable[object]:
+    """What is to be looked at inside a part of a plan; a function that is made later is made now."""
+    if isinstance(part, Mapping):
+        return part.values()
+    if isinstance(part, tuple | list):
+        return part
+    if isinstance(part, PatternTable):
+        return [value for _, value in part.rows]
+    if isinstance(part, FunctionType):
+        ready = getattr(part, "ready", None)
         if ready is not None:
             ready()
-    elif isinstance(plan, Mapping):
-        for value in plan.values():
-            warm(value)
-    elif isinstance(plan, tuple | list):
-        for value in plan:
-            warm(value)
-    elif isinstance(plan, PatternTable):
-        warm([value for _, value in plan.rows])
-    elif is_dataclass(plan):
-        for each in fields(plan):
-            warm(getattr(plan, each.name))
+            return ()
+        return [cell.cell_contents for cell in part.__closure__ or ()]
+    if is_dataclass(part) and not isinstance(part, type):
+        return [getattr(part, each.name) for each in fields(part)]
+    return ()
 
 
 def _locator(calls: dict[int, str], starts: list[int], marks: list[Mark]) -> Callable[[BaseException], MappingFailure]:

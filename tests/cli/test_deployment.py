@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.cli.desk import Cli
 
@@ -49,6 +51,31 @@ def test_serve_with_mocks_needs_no_key_and_no_network(desk: Path) -> None:
 
     assert answer == {"answer": "hello"}
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
+def test_every_worker_reaches_the_mock(desk: Path) -> None:
+    """The mock lives in the parent: each worker alone, the other one held, gives an answer."""
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    with running("serve", "--mock", "--endpoint", "acme.chat", "--port", "0", "--workers", "2", cwd=desk) as process:
+        assert process.stderr is not None
+        base = re.search(r"http://127.0.0.1:\d+", process.stderr.readline())
+        assert base is not None
+        assert _post(f"{base[0]}/chat", chat) == {"answer": "hello"}
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, check=False)
+        workers = [int(each) for each in found.stdout.split()]
+        answers = [_while_held(worker, lambda: _post(f"{base[0]}/chat", chat)) for worker in workers]
+
+    assert answers == [{"answer": "hello"}] * 2
+    assert process.returncode == 0
+
+
+def _while_held(worker: int, act: Callable[[], object]) -> object:
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        return act()
+    finally:
+        os.kill(worker, signal.SIGCONT)
 
 
 def test_mock_prints_where_each_endpoint_is(desk: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +277,16 @@ def test_mock(tmp_path: Path, endpoints: Mapping[str, EndpointPlan]) -> None:
     config = bind_config(load(tmp_path, ONE), endpoints, environment={}, mock_url="http://127.0.0.1:7")
 
     assert config.upstreams["main"].url == "http://127.0.0.1:7"
+
+
+def test_mock_stands_below_its_own_url(tmp_path: Path, endpoint: Callable[..., EndpointPlan]) -> None:
+    """The paths of base URLs and hosts are left behind: a mock's routes begin where the endpoint's paths do."""
+    plan = endpoint(base_url="https://api.acme.test/v9", hosts={"files": "https://files.acme.test/store"})
+    text = "upstreams: {main: {endpoint: acme.chat, options: {base_url: 'https://proxy.acme.test/x'}}}\n"
+    url = "http://127.0.0.1:7/acme.mock"
+    found = bind_config(load(tmp_path, text), {"acme.chat": plan}, environment={}, mock_url=url).upstreams["main"]
+
+    assert (found.url, found.hosts) == (url, {"files": url})
 
 
 def test_no_secret_is_ever_shown(tmp_path: Path, endpoints: Mapping[str, EndpointPlan]) -> None:

@@ -80,6 +80,39 @@ def test_a_case_that_fails_is_reported(tmp_path: Path) -> None:
     assert [failure.part for failure in report.failed] == ["content"]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "{tools: f, text: x}",
+        "{tools: [f], text: x}",
+        "{tools: [{function: {}}], text: x}",
+        "{tools: {f: a}, text: x}",
+        "{tools: {f: {a: 1}}, text: x}",
+        "{tools: {f: {$required: a}}, text: x}",
+        "{tools: {f: {$description: []}}}",
+        "{tools: {f: {}}, text: 7}",
+        "{tools: {f: {}}, text: x, also: mine}",
+        "{tools: {f: {}}, text: x, also: [nobody]}",
+        "{tools: {f: {}}, text: x, also: [[mine]]}",
+        "{tools: {f: {}}, text: x, cut: 1}",
+        "{tools: {f: {}}, choice: auto}",
+        "{calls: {name: f}}",
+        "{calls: [f]}",
+        "{calls: [{args: {}}]}",
+        "{calls: [{name: f, arguments: {}}]}",
+        "{results: [7]}",
+        "{results: [{content: x}]}",
+    ],
+)
+def test_a_malformed_case_is_told_and_never_raises(tmp_path: Path, given: str) -> None:
+    """What a format could never be handed is a failure of `given`, with a line that says what is wanted."""
+    catalog = load(tmp_path, GOOD + f"tests: {{t: {{given: {given}, expect: {{content: x}}}}}}\n")
+    [failure] = run_tests(catalog).failed
+
+    assert failure.part == "given"
+    assert all(line.startswith("given.") for line in failure.lines), failure.lines
+
+
 def test_every_shipped_format_passes_its_cases() -> None:
     catalog = read_catalog()
     report = run_tests(catalog, tuple(catalog.toolformats))

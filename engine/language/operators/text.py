@@ -57,7 +57,6 @@ def _render(template: Template, mark: Mark) -> Build:
         except TemplateError as error:
             raise MappingFailure("R003", str(error), mark) from error
 
-    build.ready = getattr(render, "ready", None)  # type: ignore[attr-defined]  # what `warm` looks for
     return build
 
 
