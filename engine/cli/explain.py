@@ -11,6 +11,8 @@ from typing import Final
 import click
 
 from engine.cli.arguments import dialect_of, dump, endpoint_of, load, parse_options, read_bytes
+from engine.cli.readings import as_json as readings_json
+from engine.cli.readings import lines as reading_lines
 from engine.cli.translate import failed, loss_text, report_failure, translation_options
 from engine.cli.translation import Translation, translate
 from engine.language.catalog import Catalog
@@ -24,7 +26,8 @@ from engine.types import Json, JsonObject
 _HELP: Final = """Translate as `engine translate` does, and say for each value which line of which file made it.
 
 Values that were left out are shown with the line that gave nothing, losses with the rule that decided. With --reply
-also the canonical reply and the client's answer.
+also the canonical reply and the client's answer, and where tools were offered in the prompt, which rule of which format
+read which call, and why what looks like one stayed text.
 
 \b
 Examples:
@@ -69,7 +72,7 @@ def command(
     sections = dict(_sections(done, catalog, given, with_reply=reply is not None))
     if as_json:
         rows = {name: [row.as_json() for row in found] for name, found in sections.items()}
-        click.echo(dump({**rows, "losses": done.losses.as_json()}))
+        click.echo(dump({**rows, "readings": readings_json(done.readings), "losses": done.losses.as_json()}))
     else:
         _print(sections, done)
     report_failure(done)
@@ -159,6 +162,8 @@ def _print(sections: dict[str, list[Row]], done: Translation) -> None:
             for line in _row_lines(row, width):
                 click.echo(line)
         click.echo()
+    for line in reading_lines(done.readings):
+        click.echo(line)
     if done.losses.items:
         click.echo("losses")
         for loss in done.losses.items:

@@ -18,6 +18,7 @@ from engine.cli.arguments import (
     parse_options,
     read_bytes,
 )
+from engine.cli.readings import lines as reading_lines
 from engine.cli.translation import Translation, translate
 from engine.translate.losses import Loss
 from engine.types import JsonObject
@@ -25,7 +26,8 @@ from engine.types import JsonObject
 _HELP: Final = """Translate a client's request to the upstream's HTTP request, and print it with the secrets masked.
 
 REQUEST is a file with a client's JSON body in the dialect, `-` for standard input. With --reply, the upstream's reply
-in that file is translated back and the client's answer is printed. Losses go to standard error. Nothing is sent.
+in that file is translated back and the client's answer is printed. Losses go to standard error, and where tools were
+offered in the prompt, how the reply's text was read for calls. Nothing is sent.
 
 \b
 Exit code: 0 translated, 1 refused or failed (the client's error answer is printed), 2 wrong usage.
@@ -66,6 +68,8 @@ def command(
     click.echo(dump(done.wire() if done.answer is None else done.answer_json()))
     for loss in done.losses.items:
         click.echo(f"loss: {loss_text(loss)}", err=True)
+    for line in reading_lines(done.readings):
+        click.echo(line, err=True)
     report_failure(done)
     return 1 if failed(done, reply is not None) else 0
 

@@ -13,12 +13,11 @@ from typing import Final
 from engine.errors import RequestError, TranslationError, UpstreamError
 from engine.gateway.strict_json import parse_client_json
 from engine.language.cases import FIXED_ID, FIXED_NOW, target_for, wire_of
+from engine.translate.chat import Chat
 from engine.translate.client import read_client, write_error, write_reply
-from engine.translate.exchange import build_chat_request, read_reply, request_scope
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan
-from engine.translate.prepare import prepare
-from engine.translate.reply import build_reply
+from engine.translate.tools.answer import Reading
 from engine.translate.wire import ClientReply, Context, HttpInput, Target, UpstreamReply, UpstreamRequest
 from engine.types import Json, JsonObject, Scope
 
@@ -43,7 +42,8 @@ class Translation:
     """One run. `canonical` is what the dialect's `request` made, `request` the same checked and completed.
 
     `sent` is the upstream request, `emitted` what `response` gave, `answer` the end.
-    `sent_body` and `answer_body` are the trees before encoding. `failure` is what stopped it, if anything did.
+    `sent_body` and `answer_body` are the trees before encoding. `readings` say how the reply's text was read for tool
+    calls. `failure` is what stopped it, if anything did.
     """
 
     target: Target
@@ -57,6 +57,8 @@ class Translation:
     emitted: Json = None
     answer: ClientReply | None = None
     answer_body: Json = None
+    chat: Chat | None = None
+    readings: list[Reading] = field(default_factory=list)
     failure: RequestError | UpstreamError | TranslationError | None = None
 
     def wire(self) -> JsonObject:
@@ -107,33 +109,39 @@ def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
     if operation.request is not None:
         done.canonical = operation.request({"in": client, "http": http.as_json(), "opt": _defaults(done.dialect)})
     model: JsonObject = {"id": done.request["model"], "name": done.request["model"], "meta": None}
-    prepared = prepare(done.target.plan, done.request, model["id"], done.losses)
-    done.scope = request_scope(done.target, prepared, model, _context(done))
     capture = Capture()
-    done.sent = build_chat_request(done.target, done.scope, done.losses, capture.codec)
+    done.chat = Chat(done.target, done.request, model, _context(done), done.losses, capture.codec)
+    done.scope = done.chat.scope
+    done.sent = _first_call(done.chat)
     done.sent_body = capture.value
+
+
+def _first_call(chat: Chat) -> UpstreamRequest:
+    """The call that a chat begins with; where the endpoint makes several, what follows depends on their answers."""
+    try:
+        asked = next(chat.opened())
+    except StopIteration as end:
+        request: UpstreamRequest = end.value
+        return request
+    assert isinstance(asked, UpstreamRequest)
+    return asked
 
 
 def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes) -> None:
     assert done.request is not None
-    plan, context, capture = done.target.plan, _context(done), Capture()
-    upstream = UpstreamReply(status, _JSON_HEADERS, body)
-    done.emitted = read_reply(done.target, plan.response, done.scope, upstream, capture.codec)
-    out = build_reply(
-        done.emitted,
-        endpoint=plan.id,
-        model=done.request["model"],
-        context=context,
-        losses=done.losses,
-        codec=capture.codec,
-    )
+    assert done.chat is not None
+    context, capture = _context(done), Capture()
+    try:
+        out = done.chat.settled(done.chat.whole(UpstreamReply(status, _JSON_HEADERS, body)))
+    finally:
+        done.emitted, done.readings = done.chat.emitted, done.chat.readings
     scope = {"req": done.request, "out": out, "ctx": context.as_json(), "opt": _defaults(done.dialect)}
     done.answer = write_reply(done.dialect, operation, scope, capture.codec)
     done.answer_body = capture.value
 
 
 def _context(done: Translation) -> Context:
-    return Context(FIXED_ID, FIXED_NOW, bool((done.request or {}).get("stream")))
+    return Context(FIXED_ID, FIXED_NOW, bool((done.request or {}).get("stream")), done.dialect.wire)
 
 
 def _defaults(dialect: DialectPlan) -> JsonObject:

@@ -59,7 +59,8 @@ class Catalog:
         resolved = self.resolved.get(("endpoint", identifier))
         if resolved is None:
             return None
-        return compile_endpoint(resolved, Problems(), TemplateFiles(self.folders, Problems()), trace=True)
+        plan = compile_endpoint(resolved, Problems(), TemplateFiles(self.folders, Problems()), trace=True)
+        return None if plan is None else link_toolformats(plan, resolved, self.toolformats, Problems())
 
     def recompile_dialect(self, identifier: str) -> DialectPlan | None:
         """Compile one dialect again so that what it builds remembers its origins (`engine explain`)."""

@@ -18,11 +18,11 @@ from engine.translate.reply import build_reply, reply_id
 from engine.translate.steps import first_calls, last_call
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream
 from engine.translate.structured import JsonWish, ask_for_json
-from engine.translate.tools.answer import ToolFilter, read_calls
+from engine.translate.tools.answer import Reading, ToolFilter, read_calls
 from engine.translate.tools.offering import Offer, needs_offer, offer_tools
 from engine.translate.wire import Context, Exchange, Target, UpstreamReply, UpstreamRequest
 from engine.translate.wishes import Problem, find_problem, with_both_costs, with_json
-from engine.types import ABSENT, JsonObject
+from engine.types import ABSENT, Json, JsonObject
 
 
 def chat_exchange(
@@ -66,9 +66,13 @@ class Chat:
         self._wish: JsonWish | None = None
         self._problem: Problem | None = None
         self._is_second = False
+        self.emitted: Json = None
+        """What `response` gave, once an answer was read."""
+        self.readings: list[Reading] = []
+        """How the texts of a whole answer were read for tool calls."""
         fitted = self._with_json(self._with_tools(request, str(model["id"])))
         prepared = prepare(target.plan, fitted, str(model["id"]), losses, context.client_wire)
-        self._scope = request_scope(target, prepared, model, context)
+        self.scope = request_scope(target, prepared, model, context)
 
     def _with_tools(self, request: JsonObject, model_id: str) -> JsonObject:
         """Tools written into the prompt, where the endpoint has none and a format says how."""
@@ -96,22 +100,22 @@ class Chat:
 
     def opened(self) -> Exchange[UpstreamRequest]:
         """Make every call but the last, whose request is returned. Raises RequestError where a rule refuses."""
-        check_rules(self.target, self._scope, self.losses)
-        return (yield from first_calls(self.target, self._scope, self._codec))
+        check_rules(self.target, self.scope, self.losses)
+        return (yield from first_calls(self.target, self.scope, self._codec))
 
     def replied(self) -> Exchange[UpstreamReply]:
         """Make all calls; the answer of the last is returned."""
         request = yield from self.opened()
-        return (yield from last_call(self.target, request, self._scope, self._codec))
+        return (yield from last_call(self.target, request, self.scope, self._codec))
 
     def whole(self, reply: UpstreamReply) -> JsonObject:
         """The canonical reply of a whole answer. Raises UpstreamError, TranslationError."""
         plan = self.target.plan
         if plan.stream is not None and 200 <= reply.status < 300 and _is_event_stream(reply):
             return self._collected(reply.body)
-        emitted = read_reply(self.target, plan.response, self._scope, reply, self._codec)
+        emitted = self.emitted = read_reply(self.target, plan.response, self.scope, reply, self._codec)
         if self._offer is not None and self._offer.tools and emitted is not ABSENT:
-            emitted = read_calls(emitted, self._offer, self.losses)
+            emitted = read_calls(emitted, self._offer, self.losses, self.readings)
             self._problem = find_problem(emitted, self._offer, self._codec)
         if self._wish is not None and isinstance(emitted, dict) and not emitted.get("tool_calls"):
             emitted, self._problem = with_json(emitted, self._wish, self._codec)
@@ -168,7 +172,7 @@ class Chat:
         plan = self.target.plan.stream
         if plan is None:
             raise ValueError(f"{self.target.plan.id} does not stream")
-        upstream = UpstreamStream(self.target, plan, self._scope, self._codec)
+        upstream = UpstreamStream(self.target, plan, self.scope, self._codec)
         tools = ToolFilter(self._offer, self.losses) if self._offer is not None and self._offer.tools else None
         return LiveAnswer(upstream, Translation(life, client, tools), self._note_missing_call, insists=plan.insists)
 

@@ -7,11 +7,13 @@ Run as a script: `python tests/benchmarks/bench_tools.py`. Prints µs per delta,
 from __future__ import annotations
 
 import functools
+import json
 import time
 from collections.abc import Callable
 from typing import Final
 
 from engine.language.catalog import read_catalog
+from engine.translate.tools.pieces import CallArguments, CallStart, TextPiece
 from engine.translate.tools.plan import ToolformatPlan
 from engine.translate.tools.reader import ToolReader
 from engine.types import JsonObject
@@ -106,8 +108,49 @@ def growth(name: str, step: int, size: int = MB) -> tuple[float, float]:
     return min(read_all(plans, small, step) for _ in range(2)), min(read_all(plans, large, step) for _ in range(2))
 
 
+def hold_back(name: str) -> tuple[int, int, int]:
+    """The most characters that are held at once: of prose that is full of markers cut short, then of a long call.
+
+    For the call: characters from its beginning to its first delta, and the most that wait between two deltas of its
+    arguments. The call is rendered by the format itself, with 4,000 characters in its second argument.
+    """
+    [plan] = formats((name,))
+    call = {"id": "call_1", "name": "run", "args": {"a": "x", "script": "y " * 2_000}, "index": 0}
+    call["arguments"] = json.dumps(call["args"])
+    message = {"role": "assistant", "content": None, "tool_calls": []}
+    written = plan.history_call({"call": call, "m": message})
+    marker = max((each for each in plan.markers), key=len, default="<tool_call>")
+    prose = "".join(f"a {marker[:cut]} b. " for cut in range(1, len(marker)))
+    return _held_text(plan, prose), *_held_call(plan, written)
+
+
+def _held_text(plan: ToolformatPlan, text: str) -> int:
+    reader, given, most = ToolReader([plan], TOOLS), 0, 0
+    for number, character in enumerate(text, 1):
+        given += sum(len(each.text) for each in reader.feed(character) if isinstance(each, TextPiece))
+        most = max(most, number - given)
+    return most
+
+
+def _held_call(plan: ToolformatPlan, text: str) -> tuple[int, int]:
+    reader, began, last, most = ToolReader([plan], TOOLS), 0, 0, 0
+    for number, character in enumerate(text, 1):
+        pieces = reader.feed(character)
+        if any(isinstance(each, CallStart) for each in pieces):
+            began = last = number
+        elif any(isinstance(each, CallArguments) for each in pieces):
+            most, last = max(most, number - last), number
+    if not began:
+        began = len(text)
+    return began, max(most, len(text) - last if last else 0)
+
+
 def main() -> None:
     """Print the figures."""
+    print("characters held back           in prose  to the call  between deltas")
+    for name in sorted(read_catalog().toolformats):
+        prose, began, between = hold_back(name)
+        print(f"{name:30} {prose:8} {began:12} {between:15}")
     for names in (("xml_json",), ("xml_json", "anthropic_xml", "fenced_json"), ("hermes_json", "qwen3_coder_xml")):
         print(f"plain text, {' + '.join(names):45} {plain_us(names):6.2f} µs per {DELTA_CHARS}-character delta")
     for name in HOSTILE:

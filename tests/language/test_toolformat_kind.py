@@ -8,6 +8,7 @@ import pytest
 
 from engine.language.catalog import Catalog, read_catalog
 from engine.language.kinds.toolformat_shape import CALL, NEUTRALISE, PAYLOAD, POLICY, READ, REGION
+from engine.language.reader import MappingNode
 from engine.language.testing import run_tests
 from engine.translate.tools.plan import REPAIRS
 
@@ -137,3 +138,19 @@ def test_every_primitive_is_in_the_guide() -> None:
     shapes = (READ, CALL, PAYLOAD, REGION, POLICY, NEUTRALISE)
     names = {name for shape in shapes for name in shape.fields} | set(REPAIRS)
     assert sorted(name for name in names if name not in guide) == []
+
+
+CATEGORIES = frozenset(
+    ["one_call", "several_calls", "text_around", "nested_and_typed", "unicode", "markers_in_a_string", "no_arguments",
+     "truncated", "fenced", "malformed", "mention_in_prose", "unknown_tool", "history", "results", "offer"]
+)  # fmt: skip
+
+
+def test_every_shipped_format_has_a_case_of_each_category() -> None:
+    """Issue 3 names them; a format that lacks one says nothing of how it fails there."""
+    resolved = [each for (kind, _), each in read_catalog().resolved.items() if kind == "toolformat"]
+    assert len(resolved) >= 29
+    for each in resolved:
+        tests = each.document.section("tests")
+        assert isinstance(tests, MappingNode)
+        assert set() == CATEGORIES - set(tests.entries), each.id

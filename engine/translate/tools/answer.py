@@ -6,10 +6,11 @@ One reader per choice. Whole replies and streams go through the same code; only 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from engine.translate.losses import Losses
 from engine.translate.tools.offering import Offer
-from engine.translate.tools.pieces import CallArguments, CallEnd, CallStart, Note, ReasoningPiece, TextPiece
+from engine.translate.tools.pieces import CallArguments, CallEnd, CallStart, Note, ReasoningPiece, Span, TextPiece
 from engine.translate.tools.reader import ToolReader
 from engine.types import Json, JsonObject
 
@@ -17,6 +18,16 @@ Piece = TextPiece | ReasoningPiece | CallStart | CallArguments | CallEnd | Note
 
 _LOSSES = {"repaired": "damaged", "damaged": "damaged", "dropped": "dropped"}
 """What a reader's note becomes as a loss; a near miss is text as it was and no loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the text of one choice was read, for `engine explain`: what each character was taken for, and the notes."""
+
+    choice: int
+    text: str
+    spans: tuple[Span, ...]
+    notes: tuple[Note, ...]
 
 
 class ToolFilter:
@@ -27,6 +38,7 @@ class ToolFilter:
         self._losses = losses
         self._readers: dict[int, ToolReader] = {}
         self._finish: dict[int, str] = {}
+        self._notes: dict[int, list[Note]] = {}
         self.calls = 0
 
     def __call__(self, piece: JsonObject) -> Iterable[JsonObject]:
@@ -50,6 +62,10 @@ class ToolFilter:
                 if made is not None:
                     yield made
 
+    def reading(self, text: str, index: int = 0) -> Reading:
+        """How the text of a choice was read, once it is over."""
+        return Reading(index, text, tuple(self._reader(index).spans), tuple(self._notes.get(index, ())))
+
     def _reader(self, index: int) -> ToolReader:
         if index not in self._readers:
             offer = self._offer
@@ -62,6 +78,7 @@ class ToolFilter:
         if isinstance(part, ReasoningPiece):
             return {"choice": index, "reasoning": part.text}
         if isinstance(part, Note):
+            self._notes.setdefault(index, []).append(part)
             action = _LOSSES.get(part.action)
             if action is not None:
                 self._losses.add("tool_calls", action, "reply", part.rule)
@@ -78,15 +95,19 @@ class ToolFilter:
         return {"key": part.index, "done": True}
 
 
-def read_calls(emitted: JsonObject, offer: Offer, losses: Losses) -> JsonObject:
-    """A whole reply with the calls in its text taken out; text around them stays, in order."""
+def read_calls(emitted: JsonObject, offer: Offer, losses: Losses, readings: list[Reading] | None = None) -> JsonObject:
+    """A whole reply with the calls in its text taken out; text around them stays, in order.
+
+    How each text was read is added to `readings`, if somebody wants to know.
+    """
     many = emitted.get("choices")
     if isinstance(many, list) and many:
-        return {**emitted, "choices": [_choice(each, offer, losses) for each in many]}
-    return _choice(emitted, offer, losses)
+        made = [_choice(each, index, offer, losses, readings) for index, each in enumerate(many)]
+        return {**emitted, "choices": made}
+    return _choice(emitted, 0, offer, losses, readings)
 
 
-def _choice(source: Json, offer: Offer, losses: Losses) -> JsonObject:
+def _choice(source: Json, index: int, offer: Offer, losses: Losses, readings: list[Reading] | None) -> JsonObject:
     if not isinstance(source, dict) or not isinstance(source.get("text"), str):
         return source if isinstance(source, dict) else {}
     tools = ToolFilter(offer, losses)
@@ -94,6 +115,8 @@ def _choice(source: Json, offer: Offer, losses: Losses) -> JsonObject:
         *tools({"text": source["text"], "finish_reason": source.get("finish_reason")}),
         *tools.finish(),
     ]
+    if readings is not None:
+        readings.append(replace(tools.reading(source["text"]), choice=index))
     texts = "".join(piece["text"] for piece in pieces if piece.get("text"))
     thoughts = "".join(piece["reasoning"] for piece in pieces if piece.get("reasoning"))
     calls = _gather(piece["tool_call"] for piece in pieces if "tool_call" in piece)
