@@ -2,6 +2,7 @@
 
 A tree becomes one function (`writing.py`). Python nests blocks twenty deep, and a fragment that uses another twice
 doubles it; both can only happen to trees of some depth or size, so that others need not be written out to know.
+Only operators write blocks around what lies in them: plain objects and lists add nothing to the depth.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-_SAFE_DEPTH: Final = 14
+_SAFE_DEPTH: Final = 13
 _SAFE_NODES: Final = 1500
 
 
 @dataclass(slots=True)
 class Measure:
-    """The extent of one tree: nodes, and how deep they lie below its root."""
+    """The extent of one tree: its nodes, and how many operators lie in one another."""
 
     nodes: int = 0
     depth: int = 0
@@ -38,15 +39,19 @@ class Extent:
         self._depth = 0
         self._deepest = 0
 
+    def count(self) -> None:
+        """A node that is no operator."""
+        self._nodes += 1
+
     def enter(self) -> None:
-        """A node begins; what follows until `leave` lies below it."""
+        """An operator begins; what follows until `leave` lies in it."""
         self._nodes += 1
         self._depth += 1
         if self._depth > self._deepest:
             self._deepest = self._depth
 
     def leave(self) -> None:
-        """The node ends."""
+        """The operator ends."""
         self._depth -= 1
 
     @contextmanager

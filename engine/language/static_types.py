@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -48,15 +49,27 @@ class Type:
 
     def optional(self) -> Type:
         """The same type, or null."""
-        return Type(self.kinds | {"null"}, self.fields, self.items, self.values)
+        return self if "null" in self.kinds else self._with(self.kinds | {"null"})
 
     def required(self) -> Type:
         """The same type without null (null itself stays null)."""
-        return Type(self.known or self.kinds, self.fields, self.items, self.values)
+        known = self.known
+        return self if not known or known == self.kinds else self._with(known)
+
+    def _with(self, kinds: frozenset[str]) -> Type:
+        if self.fields is None and self.items is None and self.values is None:
+            return _plain(kinds)
+        return Type(kinds, self.fields, self.items, self.values)
+
+
+@cache
+def _plain(kinds: frozenset[str]) -> Type:
+    """The type of which no more than its kinds is known: one object, since expressions are remembered by identity."""
+    return Type(kinds)
 
 
 def _kind(*kinds: str) -> Type:
-    return Type(frozenset(kinds))
+    return _plain(frozenset(kinds))
 
 
 ANY: Final = _kind(*KINDS)

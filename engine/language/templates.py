@@ -22,7 +22,7 @@ from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 
 from engine.language.problems import did_you_mean
-from engine.language.template_checks import LOOP_ATTRIBUTES, TemplateProblem, check_template
+from engine.language.template_checks import LOOP_ATTRIBUTES, Reading, TemplateProblem, check_template
 from engine.language.template_filters import FILTERS, TESTS, joined, kind_of, present, printed
 from engine.types import Json, Scope
 
@@ -208,20 +208,30 @@ def _plain(text: str, names: frozenset[str]) -> tuple[Template | None, list[Temp
 def _compile(
     text: str, names: frozenset[str], finalize: Callable[[Json], Json] | None
 ) -> tuple[Template | None, list[TemplateProblem]]:
-    if len(text) > MAX_TEMPLATE_CHARS:
-        return None, [TemplateProblem("E140", f"longer than {MAX_TEMPLATE_CHARS} characters", 1, None)]
+    tree, reading = _checked(text, names)
+    if tree is None or reading.problems:
+        return None, sorted(reading.problems, key=lambda problem: (problem.line, problem.column or 0))
     environment = _PLAIN if finalize is None else _environment(finalize)
-    try:
-        tree = environment.parse(text)
-        reading = check_template(tree, text, names)
-        if reading.problems:
-            return None, sorted(reading.problems, key=lambda problem: (problem.line, problem.column or 0))
-        tree = _Rewrite().visit(tree)
-    except jinja2.TemplateSyntaxError as error:
-        return None, [_syntax_problem(error)]
-    except (RecursionError, SyntaxError, MemoryError):
-        return None, [TemplateProblem("E140", "nested too deep", 1, None, ("simplify it",))]
     return Template(text, _deferred(environment, tree), reading.names, reading.paths), []
+
+
+@lru_cache(1024)
+def _checked(text: str, names: frozenset[str]) -> tuple[nodes.Template | None, Reading]:
+    """The syntax tree, what it reads and what is wrong with it: all that does not depend on how values are printed."""
+    if len(text) > MAX_TEMPLATE_CHARS:
+        return None, _unread(TemplateProblem("E140", f"longer than {MAX_TEMPLATE_CHARS} characters", 1, None))
+    try:
+        tree = _PLAIN.parse(text)
+        reading = check_template(tree, text, names)
+        return (None if reading.problems else _Rewrite().visit(tree)), reading
+    except jinja2.TemplateSyntaxError as error:
+        return None, _unread(_syntax_problem(error))
+    except (RecursionError, SyntaxError, MemoryError):
+        return None, _unread(TemplateProblem("E140", "nested too deep", 1, None, ("simplify it",)))
+
+
+def _unread(problem: TemplateProblem) -> Reading:
+    return Reading(frozenset(), frozenset(), [problem])
 
 
 def _deferred(environment: _Environment, tree: nodes.Template) -> Callable[[Scope], str]:

@@ -93,23 +93,18 @@ class TreeCompiler:
 
     def tree(self, node: Node, env: Env, expected: Type | None = None) -> Compiled:
         """Compile any node. `expected` is the type the slot takes; None takes everything."""
-        self.extent.enter()
-        compiled = self._any(node, env, expected)
-        self.extent.leave()
-        return compiled
-
-    def _any(self, node: Node, env: Env, expected: Type | None) -> Compiled:
-        if isinstance(node, ScalarNode):
-            compiled = self._scalar(node, env)
-        elif isinstance(node, SequenceNode):
-            compiled = self._list(node, env, expected)
+        if not isinstance(node, MappingNode):
+            self.extent.count()
+            compiled = self._list(node, env, expected) if isinstance(node, SequenceNode) else self._scalar(node, env)
+            self._check_fits(compiled, expected, node)
         elif any(key.startswith("$") for key in node.entries):
+            self.extent.enter()
             compiled = self._operator(node, env, expected)
+            self.extent.leave()
         else:
+            self.extent.count()
             compiled = self._object(node, env, expected)
         env.usage.broken = env.usage.broken or is_broken(compiled)
-        if not isinstance(node, MappingNode):
-            self._check_fits(compiled, expected, node)
         return compiled
 
     def function(self, node: Node, env: Env, expected: Type | None = None) -> Build:

@@ -372,23 +372,19 @@ _NODES: Final[dict[str, Callable[[Generator, Node, str], str]]] = {
 }
 
 
-_SAFE_DEPTH: Final = 8
+_SAFE_LEVELS: Final = 8
 """A tree this flat cannot reach the limits, whatever its nodes are."""
 
 
 def can_nest(tree: Node, functions: Mapping[str, Function], *, auth: bool) -> bool:
     """Whether Python can nest what the tree would become; written out only where its depth leaves a doubt."""
-    if _depth(tree) <= _SAFE_DEPTH:
+    if tree["levels"] <= _SAFE_LEVELS:
         return True
     try:
         Generator(functions, auth=auth).node(tree, "scope")
     except TooDeepError:
         return False
     return True
-
-
-def _depth(node: Node) -> int:
-    return 1 + max((_depth(child) for child in node.get("children", ()) if isinstance(child, dict)), default=0)
 
 
 def generate(tree: Node, text: str, functions: Mapping[str, Function], *, auth: bool) -> Callable[[Scope], Json]:

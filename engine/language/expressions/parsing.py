@@ -24,7 +24,7 @@ from engine.language.expressions.problems import ExpressionProblem
 from engine.types import Json, JsonObject
 
 Node = JsonObject
-"""A node of the syntax tree: `type`, `children`, perhaps `value`, and `start`, `end`."""
+"""A node of the syntax tree: `type`, `children`, perhaps `value`, and `start`, `end`; the root has its `levels`."""
 
 MAX_CHARACTERS: Final = 8_000
 MAX_DEPTH: Final = 60
@@ -210,10 +210,11 @@ def _problem(text: str, message: str, offset: int, length: int, hint: tuple[str,
 def _bounded(tree: Node, text: str) -> Node | ExpressionProblem:
     """Refuse trees deeper than the bound: chains such as `a || b || …` are parsed by a loop, not by recursion."""
     level = [tree]
-    for _ in range(MAX_DEPTH):
+    for levels in range(1, MAX_DEPTH + 1):
         level = [child for node in level for child in node["children"] if isinstance(child, dict)]
         if not level:
             _fill_spans(tree, len(text))
+            tree["levels"] = levels
             return tree
     return ExpressionProblem("E101", "the expression is nested too deeply", 0, len(text))
 
@@ -223,8 +224,10 @@ def _fill_spans(node: Node, place: int) -> None:
     children = [child for child in node["children"] if isinstance(child, dict)]
     for child in children:
         _fill_spans(child, node.get("end", place))
-    node.setdefault("start", min((child["start"] for child in children), default=place))
-    node.setdefault("end", max((child["end"] for child in children), default=place))
+    if "start" not in node:
+        node["start"] = min((child["start"] for child in children), default=place)
+    if "end" not in node:
+        node["end"] = max((child["end"] for child in children), default=place)
 
 
 def operator_offset(node: Node, text: str) -> int:
