@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -98,7 +99,7 @@ def _children_cpu_s() -> float:
 
 
 def test_help_comes_at_once() -> None:
-    """The budget is 300 ms; `tests/benchmarks/bench_cli_start.py` measures, this only sounds an alarm."""
+    """The budget is 300 ms; `tests/benchmarks/bench_budgets.py` measures, this only sounds an alarm."""
     took = []
     for _ in range(3):
         begun = _children_cpu_s()
@@ -106,3 +107,14 @@ def test_help_comes_at_once() -> None:
         took.append(_children_cpu_s() - begun)
 
     assert min(took) < 0.4
+
+
+def test_loading_keeps_its_distance_from_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All mappings with cases and mocks: five times what libyaml's own loader takes; an alarm sounds at nine."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
+    bench = importlib.import_module("bench_budgets")
+    bare = min(bench.libyaml_ms() for _ in range(3))
+    loaded = min(bench.read_ms() for _ in range(3))
+    print(f"loaded in {loaded:.0f} ms of processor time, {loaded / bare:.1f} x libyaml's {bare:.0f} ms")
+
+    assert loaded < 9 * bare
