@@ -165,7 +165,10 @@ def to_json(node: Node) -> Json:
         return node.value
     if isinstance(node, SequenceNode):
         return [to_json(item) for item in node.items]
-    return {key: to_json(entry.value) for key, entry in node.entries.items()}
+    return {
+        key: below.value if isinstance(below := entry.value, ScalarNode) else to_json(below)
+        for key, entry in node.entries.items()
+    }
 
 
 def from_json(value: Json, mark: Mark) -> Node:
