@@ -94,6 +94,7 @@ OBJECTS: Final[Mapping[str, Type]] = {
     "model, of an endpoint": canonical.MODEL,
     "models[] and model, of a dialect": canonical.LISTED_MODEL,
     "ctx": canonical.CTX,
+    "ctx, of a dialect's answer": canonical.CLIENT_CTX,
     "http, of an answer": canonical.HTTP_REPLY,
     "http, of a client's request": canonical.HTTP_REQUEST,
     "ev, of an endpoint's stream": canonical.FRAME,

@@ -130,7 +130,7 @@ def trace(
     model: JsonObject = {"id": "m", "name": "m", "meta": None}
     stream = UpstreamStream(target, plan, request_scope(target, _REQUEST, model, context), codec)
     life = Lifecycle(stream_start(_REQUEST, context), serial=client.serial)
-    writer = ClientStream(client, {"req": _REQUEST, "ctx": context.as_json(), "opt": {}}, life.out, codec)
+    writer = ClientStream(client, {"req": _REQUEST, "ctx": context.for_client(), "opt": {}}, life.out, codec)
     for frame in _frames(plan, sample, stream):
         if isinstance(frame, str):
             unread = ErrorInfo("upstream", frame, code="upstream_bad_event")

@@ -92,7 +92,7 @@ def translate(
     except FAILURES as failure:
         done.failure = failure
         capture = Capture()
-        done.answer = write_error(dialect, failure.info, done.request, capture.codec)
+        done.answer = write_error(dialect, failure.info, done.request, _context(done).for_client(), capture.codec)
         done.answer_body = capture.value
     return done
 
@@ -135,7 +135,7 @@ def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes
         out = done.chat.settled(done.chat.whole(UpstreamReply(status, _JSON_HEADERS, body)))
     finally:
         done.emitted, done.readings = done.chat.emitted, done.chat.readings
-    scope = {"req": done.request, "out": out, "ctx": context.as_json(), "opt": _defaults(done.dialect)}
+    scope = {"req": done.request, "out": out, "ctx": context.for_client(), "opt": _defaults(done.dialect)}
     done.answer = write_reply(done.dialect, operation, scope, capture.codec)
     done.answer_body = capture.value
 

@@ -22,7 +22,7 @@ def new_request_id() -> str:
 
 def new_context(request_id: str) -> Context:
     """The context of a call that begins now."""
-    return Context(request_id=request_id, now=int(time.time()))
+    return Context(request_id=request_id, now=int(time.time()), begun=time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class ChatRun:
     def _job(self) -> StreamJob:
         scope = {
             "req": self._request,
-            "ctx": replace(self.context, stream=True).as_json(),
+            "ctx": replace(self.context, stream=True).for_client(self.context.begun),
             "opt": self._gateway.dialect_options(self._call),
         }
         return StreamJob(

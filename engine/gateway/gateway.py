@@ -99,19 +99,20 @@ class Gateway:
         except REPORTED as failure:
             record.code = failure.info.code or failure.info.type
             record.detail = failure.detail
-            reply = self.error_reply(call.dialect, failure.info, progress.request)
+            reply = self.error_reply(call.dialect, failure.info, call.request_id, progress.request)
         record.status = reply.status
         record.losses = progress.losses.header()
         return self._with_headers(reply, record)
 
     def error_reply(
-        self, dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None = None
+        self, dialect: DialectPlan | None, info: ErrorInfo, request_id: str, request: JsonObject | None = None
     ) -> ClientReply:
         """An error in the dialect's shape; the plain shape when there is no dialect or it cannot say it."""
+        ctx = new_context(request_id).for_client()
         try:
-            return write_error(dialect, info, request, self.codec)
+            return write_error(dialect, info, request, ctx, self.codec)
         except EngineError:
-            return write_error(None, info, request, self.codec)
+            return write_error(None, info, request, ctx, self.codec)
 
     async def close(self) -> None:
         """Close the connections of all upstreams."""
@@ -130,14 +131,14 @@ class Gateway:
         progress.record.upstream, progress.record.endpoint = upstream.name, upstream.endpoint
         run = ChatRun(self, call, progress, request, choice)
         if upstream.heartbeat.json and not request.get("stream"):
-            fail = partial(self._error_body, call.dialect, request)
+            fail = partial(self._error_body, call, request)
             return await patient(
                 self._finished_chat(run, call, progress, request), fail, progress.record, upstream.heartbeat
             )
         return await self._finished_chat(run, call, progress, request)
 
-    def _error_body(self, dialect: DialectPlan, request: JsonObject, info: ErrorInfo) -> bytes:
-        return self.error_reply(dialect, info, request).body
+    def _error_body(self, call: ClientCall, request: JsonObject, info: ErrorInfo) -> bytes:
+        return self.error_reply(call.dialect, info, call.request_id, request).body
 
     async def _finished_chat(self, run: ChatRun, call: ClientCall, progress: Progress, request: JsonObject) -> Reply:
         out: JsonObject | StreamReply
@@ -211,7 +212,7 @@ class Gateway:
 
     def write(self, call: ClientCall, scope: JsonObject, context: Context) -> ClientReply:
         """Write a canonical answer in the shape of the call's dialect."""
-        full = {**scope, "ctx": context.as_json(), "opt": self.dialect_options(call)}
+        full = {**scope, "ctx": context.for_client(time.monotonic()), "opt": self.dialect_options(call)}
         return write_reply(call.dialect, call.operation, full, self.codec)
 
     def _with_headers(self, reply: Reply, record: Record) -> Reply:

@@ -113,6 +113,7 @@ class Streams:
     def __init__(self, config: StreamingConfig, codec: Codec, clock: Callable[[], float]) -> None:
         self._config = config
         self._codec = codec
+        self._clock = clock
         self._probes = Probes(config.probe_ttl_s, clock)
         self.counts = StreamCounts()
 
@@ -148,7 +149,7 @@ class Streams:
             message = "Streaming is not supported by this operation."
             raise RequestError(ErrorInfo("invalid_request", message, code="unsupported_feature", param="stream"))
         life = Lifecycle(job.start, serial=job.client.serial, choices=job.choices, keeps_text=job.client.keeps_text)
-        return life, ClientStream(job.client, job.client_scope, life.out, self._codec)
+        return life, ClientStream(job.client, job.client_scope, life.out, self._codec, self._clock)
 
     async def collect(self, job: StreamJob) -> JsonObject:
         """A whole reply out of an endpoint that only streams (trap 80)."""

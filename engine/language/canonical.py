@@ -237,6 +237,9 @@ LISTED_MODEL: Final = object_of(
 CTX: Final = object_of({"stream": BOOLEAN, "request_id": STRING, "now": NUMBER})
 """`ctx`: whether this call streams, the request's id, the time in whole seconds since 1970."""
 
+CLIENT_CTX: Final = object_of({"stream": BOOLEAN, "request_id": STRING, "now": NUMBER, "elapsed_ms": NUMBER})
+"""`ctx` of what a client gets: also the milliseconds since the call began; of a stream only `end` and `error` know."""
+
 HTTP_REPLY: Final = object_of({"status": NUMBER, "headers": OBJECT})
 """`http` of an upstream's reply; header names are lower case."""
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from engine.errors import EngineError, ErrorInfo
 from engine.language.case_calls import conversation
@@ -27,12 +27,13 @@ from engine.translate.losses import Losses
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan
 from engine.translate.prepare import prepare
 from engine.translate.sealing import Token
-from engine.translate.wire import Context, HttpInput, Target, UpstreamReply, UpstreamRequest
+from engine.translate.wire import ClientReply, Context, HttpInput, Target, UpstreamReply, UpstreamRequest
 from engine.types import ABSENT, Json, JsonObject, Secret
 
 FIXED_NOW: Final = 1_700_000_000
 FIXED_ID: Final = "req_0123456789abcdef01234567"
 _REQUEST: Final[JsonObject] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+_CTX: Final = Context(FIXED_ID, FIXED_NOW).for_client()
 _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "string": str,
     "number": (int, float),
@@ -272,7 +273,7 @@ def _dialect_outcome(plan: DialectPlan, case: Case, losses: Losses) -> JsonObjec
         return _client_stream(plan, given, codec)
     if "err" in given:
         info = ErrorInfo(**{"message": "", **given["err"]})
-        return {"response": _response(write_error(plan, info, given.get("req"), codec), codec)}
+        return {"response": _response(write_error(plan, info, given.get("req"), _CTX, codec), codec)}
     operation = _operation(plan, given)
     options = {name: spec.default for name, spec in plan.options.items()} | (given.get("options") or {})
     http = HttpInput(**{"method": "POST", "path": "/", **(given.get("http") or {})})
@@ -283,7 +284,7 @@ def _dialect_outcome(plan: DialectPlan, case: Case, losses: Losses) -> JsonObjec
         "out": _whole_out(given.get("out") or {}),
         "models": given.get("models"),
         "model": given.get("model"),
-        "ctx": Context(FIXED_ID, FIXED_NOW).as_json(),
+        "ctx": _CTX,
         "opt": options,
         "in": given.get("in"),
     }
@@ -297,7 +298,7 @@ def _client_stream(plan: DialectPlan, given: JsonObject, codec: Codec) -> JsonOb
     options = {name: spec.default for name, spec in plan.options.items()} | (given.get("options") or {})
     scope = {
         "req": {"stream": True, **(given.get("req") or _REQUEST)},
-        "ctx": Context(FIXED_ID, FIXED_NOW, True).as_json(),
+        "ctx": Context(FIXED_ID, FIXED_NOW, True).for_client(),
         "opt": options,
     }
     chunks = client_chunks(operation.stream, scope, given, codec)
@@ -319,8 +320,11 @@ def _operation(plan: DialectPlan, given: JsonObject) -> OperationPlan:
     return next(each for each in plan.operations.values() if each.kind == "chat")
 
 
-def _response(reply: Any, codec: Codec) -> JsonObject:
-    return {"status": reply.status, "headers": dict(reply.headers), "body": codec.loads(reply.body)}
+def _response(reply: ClientReply, codec: Codec) -> JsonObject:
+    """A client's answer as data; what is no JSON is its text."""
+    is_json = reply.headers["content-type"].startswith("application/json")
+    body = codec.loads(reply.body) if is_json else reply.body.decode()
+    return {"status": reply.status, "headers": dict(reply.headers), "body": body}
 
 
 # -- comparison

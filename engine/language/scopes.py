@@ -133,7 +133,7 @@ _DIALECT_REPLIES: Final[Mapping[str, Mapping[str, Type]]] = {
 
 def dialect_reply_names(kind: str, options: Type) -> dict[str, Type]:
     """A dialect operation's `response`, by the operation's kind."""
-    return {**_DIALECT_REPLIES[kind], "ctx": canonical.CTX, "opt": options}
+    return {**_DIALECT_REPLIES[kind], "ctx": canonical.CLIENT_CTX, "opt": options}
 
 
 def dialect_event_names(options: Type) -> dict[str, Type]:
@@ -143,14 +143,15 @@ def dialect_event_names(options: Type) -> dict[str, Type]:
         "out": canonical.REPLY,
         "ev": canonical.EVENT,
         "err": canonical.ERR,
-        "ctx": canonical.CTX,
+        "ctx": canonical.CLIENT_CTX,
         "opt": options,
     }
 
 
 def dialect_error_names() -> dict[str, Type]:
-    """A dialect's `errors`."""
-    return {"err": canonical.ERR, "req": union(canonical.CANONICAL_REQUEST).optional()}
+    """A dialect's `errors`; `req` is null where the request was not read."""
+    request = union(canonical.CANONICAL_REQUEST).optional()
+    return {"err": canonical.ERR, "req": request, "ctx": canonical.CLIENT_CTX}
 
 
 def mock_names() -> dict[str, Type]:

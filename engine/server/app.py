@@ -147,6 +147,8 @@ class Door:
         head, record = visit.head, visit.record
         record.method = head.method
         record.address = client_address(head, self._config.trusted_proxies)
+        found = self._routes.find(head.method, head.raw_path, {name for name, _ in head.headers})
+        visit.dialect = found.dialect  # first of all, so that every refusal has the shape that its client reads
         check_head(head, scope, self._config.limits.headers_bytes)
         probe = _PROBES.get(head.path) if head.method in _BODYLESS else None
         if probe is not None:
@@ -154,8 +156,6 @@ class Door:
             return probe(self)
         if is_preflight(head, self._config.cors):
             return ClientReply(204, preflight_headers(head, self._config.cors), b"")
-        found = self._routes.find(head.method, head.raw_path)
-        visit.dialect = found.dialect
         if isinstance(found, Miss):
             raise RequestError(_miss(head, found))
         if self.draining:
@@ -191,7 +191,7 @@ class Door:
         return await _while_connected(self.gateway, call, record, receive)
 
     def _failed(self, visit: _Visit, info: ErrorInfo) -> ClientReply:
-        reply = self.gateway.error_reply(visit.dialect, info)
+        reply = self.gateway.error_reply(visit.dialect, info, visit.record.request_id)
         visit.record.code = info.code or info.type
         return ClientReply(reply.status, {**reply.headers, "x-request-id": visit.record.request_id}, reply.body)
 

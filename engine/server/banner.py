@@ -5,7 +5,6 @@ from __future__ import annotations
 from engine import __version__
 from engine.config import GatewayConfig, RouteConfig
 from engine.gateway.gateway import Plans
-from engine.server.routes import common_prefix
 
 _CLIENTS = {
     "keys": "one of the gateway's own keys ({names})",
@@ -25,7 +24,7 @@ def banner(config: GatewayConfig, catalog: Plans, port: int) -> str:
     lines += [f"  {alias} = {model}" for alias, model in config.aliases.items()]
     lines.append("")
     for dialect in catalog.dialects.values():
-        lines.append(f'  {dialect.title}: base_url="{base}{common_prefix(dialect)}"')
+        lines.append(f'  {dialect.title}: base_url="{base}{dialect.base_path}"')
     names = ", ".join(key.name for key in config.clients.keys)
     lines.append(f"  clients send {_CLIENTS[config.clients.auth].format(names=names)}")
     return "\n".join(lines)

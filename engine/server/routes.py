@@ -1,12 +1,13 @@
 """Which operation of which dialect a path belongs to.
 
 Paths are compared segment by segment, each percent-decoded on its own: so `{id+}` takes `a/b` and `a%2Fb` alike, and
-no escaped slash can turn one route into another. The host header plays no part (rule R6).
+no escaped slash can turn one route into another. Two dialects may share a path when one of them asks for a header
+that its clients always send. The host header plays no part (rule R6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -66,7 +67,7 @@ _METHODS_OF: Final = {"GET": ("GET", "HEAD")}
 
 
 class RouteTable:
-    """All routes of all dialects. Fixed paths come before those with parameters."""
+    """All routes of all dialects. Fixed paths come before those with parameters, and those with a header before others."""
 
     def __init__(self, dialects: Collection[DialectPlan]) -> None:
         routes = [
@@ -75,45 +76,49 @@ class RouteTable:
             for operation in dialect.operations.values()
             for route in operation.routes
         ]
-        self._routes = sorted(routes, key=lambda route: sum(not isinstance(each, str) for each in route.segments))
-        self._prefixes = {dialect.id: tuple(common_prefix(dialect).split("/")[1:]) for dialect in dialects}
+        self._routes = sorted(
+            routes,
+            key=lambda route: (sum(not isinstance(each, str) for each in route.segments), route.plan.header is None),
+        )
+        self._bases = {dialect.id: split_path(dialect.base_path.encode()) for dialect in dialects}
         self._check_unique()
 
-    def find(self, method: str, raw_path: bytes) -> Match | Miss:
-        """The operation for a method and a path as it came on the wire (without query)."""
+    def find(self, method: str, raw_path: bytes, headers: Container[str] = ()) -> Match | Miss:
+        """The operation for a method, a path as it came on the wire (without query), and the names of the headers."""
         path = split_path(raw_path)
         allowed: list[str] = []
         owner: DialectPlan | None = None
         for route in self._routes:
             params = route.params_of(path)
-            if params is None:
+            if params is None or (route.plan.header is not None and route.plan.header not in headers):
                 continue
             methods = _METHODS_OF.get(route.method, (route.method,))
             if method in methods:
                 return Match(route.match.dialect, route.match.operation, params)
             allowed += methods
             owner = owner or route.match.dialect
-        return Miss(owner or self._nearest(path), tuple(dict.fromkeys(allowed)))
+        return Miss(owner or self._nearest(path, headers), tuple(dict.fromkeys(allowed)))
 
-    def _nearest(self, path: tuple[str, ...]) -> DialectPlan | None:
+    def _nearest(self, path: tuple[str, ...], headers: Container[str]) -> DialectPlan | None:
         """The dialect that a path most likely meant, so that its clients read the error.
 
-        First counts how much of the path lies under the dialect's own prefix (a client's base URL ends in it), then
-        how many segments its routes share with the path; the first dialect wins a tie.
+        First counts a header that one of its routes asks for, then how many segments its routes share with the path,
+        then how much of the path lies under its base path; the first dialect wins a tie.
         """
-        best: tuple[int, int] = (0, 0)
+        best: tuple[int, int, int] = (0, 0, 0)
         nearest: DialectPlan | None = None
         for route in self._routes:
-            prefix = self._prefixes[route.match.dialect.id]
-            rank = (len(prefix) if path[: len(prefix)] == prefix else 0, _shared(route.segments, path))
+            base = self._bases[route.match.dialect.id]
+            marked = route.plan.header is not None and route.plan.header in headers
+            rank = (int(marked), _shared(route.segments, path), len(base) if path[: len(base)] == base else 0)
             if rank > best:
                 best, nearest = rank, route.match.dialect
         return nearest
 
     def _check_unique(self) -> None:
-        seen: dict[tuple[str, tuple[Segment, ...]], DialectPlan] = {}
+        seen: dict[tuple[str, tuple[Segment, ...], str | None], DialectPlan] = {}
         for route in self._routes:
-            other = seen.setdefault((route.method, route.segments), route.match.dialect)
+            other = seen.setdefault((route.method, route.segments, route.plan.header), route.match.dialect)
             if other is not route.match.dialect:
                 names = f"{other.id} and {route.match.dialect.id}"
                 raise EngineError(f"the dialects {names} both serve {route.method} {route.plan.pattern}")
@@ -125,20 +130,6 @@ def split_path(raw_path: bytes) -> tuple[str, ...]:
     if parts == [b""]:
         return ()
     return tuple(unquote_to_bytes(part).decode("utf-8", "replace") for part in parts)
-
-
-def common_prefix(dialect: DialectPlan) -> str:
-    """The path under which a dialect's operations lie (by the first route of each), such as `/v1`.
-
-    It is what a client's base URL ends in.
-    """
-    routes = [_segments(operation.routes[0]) for operation in dialect.operations.values()]
-    shared: list[str] = []
-    for column in zip(*routes, strict=False):
-        if not isinstance(column[0], str) or any(each != column[0] for each in column):
-            break
-        shared.append(column[0])
-    return "".join(f"/{each}" for each in shared)
 
 
 def _segments(route: RoutePlan) -> tuple[Segment, ...]:

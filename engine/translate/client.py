@@ -123,9 +123,14 @@ def _own_error(dialect: DialectPlan, info: ErrorInfo, scope: Scope) -> tuple[int
     return status, extra, body if isinstance(body, dict | list | str) else plain
 
 
-def write_error(dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None, codec: Codec) -> ClientReply:
-    """Write an error in the dialect's own shape, with `retry-after` and `x-should-retry` where they say something."""
-    scope: Scope = {"err": info.as_json(), "req": request}
+def write_error(
+    dialect: DialectPlan | None, info: ErrorInfo, request: JsonObject | None, ctx: JsonObject, codec: Codec
+) -> ClientReply:
+    """Write an error in the dialect's own shape, with `retry-after` and `x-should-retry` where they say something.
+
+    `ctx` is the context as the dialect sees it.
+    """
+    scope: Scope = {"err": info.as_json(), "req": request, "ctx": ctx}
     no_headers: JsonObject = {}
     if dialect is None:
         status, extra = info.status, no_headers

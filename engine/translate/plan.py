@@ -317,12 +317,14 @@ class EndpointPlan:
 class RoutePlan:
     """Where an operation listens: `pattern` is the path as written, e.g. `/v1/models/{id+}`.
 
-    `segments` is the parsed path: literal strings and `(name, greedy)` pairs.
+    `segments` is the parsed path: literal strings and `(name, greedy)` pairs. `header` is the lower-case name of one
+    that a request must have to come here.
     """
 
     method: str
     pattern: str
     segments: tuple[str | tuple[str, bool], ...]
+    header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,3 +358,5 @@ class DialectPlan:
     """scope with `err` -> (status, headers, body)."""
     refuse: tuple[RefuseRule, ...]
     losses: tuple[LossRule, ...]
+    base_path: str = ""
+    """What a client's base URL ends in."""

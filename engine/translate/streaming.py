@@ -181,14 +181,24 @@ def _case_key(value: Json) -> str:
     return str(value) if isinstance(value, int | float) else ""
 
 
-class ClientStream:
-    """Writes lifecycle events as frames of the client's dialect. `scope` holds `req`, `ctx` and `opt`."""
+Clock = Callable[[], float]
+_LAST: Final = frozenset({"end", "error"})
 
-    def __init__(self, plan: ClientStreamPlan, scope: Scope, out: JsonObject, codec: Codec) -> None:
+
+class ClientStream:
+    """Writes lifecycle events as frames of the client's dialect. `scope` holds `req`, `ctx` and `opt`.
+
+    `clock` tells the last events how long it took; without it no time passes.
+    """
+
+    def __init__(
+        self, plan: ClientStreamPlan, scope: Scope, out: JsonObject, codec: Codec, clock: Clock = lambda: 0.0
+    ) -> None:
         self._plan = plan
         self._scope: Scope = {**scope, "out": out, "ev": None, "err": None}
         self._dumps = codec.dumps
         self._number = plan.number_from
+        self._clock, self._begun = clock, clock()
         self.content_type = plan.content_type
 
     def write(self, events: Iterable[Event]) -> bytes:
@@ -201,6 +211,9 @@ class ClientStream:
             return b""
         self._scope["ev"] = event
         self._scope["err"] = event.get("err")
+        if event["kind"] in _LAST:
+            elapsed_ms = round((self._clock() - self._begun) * 1000)
+            self._scope["ctx"] = {**self._scope["ctx"], "elapsed_ms": elapsed_ms}
         items = build(self._scope)
         return self._frame(items[0]) if len(items) == 1 else b"".join([self._frame(item) for item in items])
 

@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 class Context:
     """What the outside world lends to one request. `now` is Unix time in seconds.
 
+    `begun` is a clock's reading at its start, for what it took.
     `client_wire` is the wire of the client's dialect: state that came over it may go to an endpoint of the same wire.
     """
 
@@ -27,10 +28,15 @@ class Context:
     now: int
     stream: bool = False
     client_wire: str | None = None
+    begun: float = 0.0
 
     def as_json(self) -> JsonObject:
-        """The object that expressions see as `ctx`."""
+        """The object that expressions of an endpoint see as `ctx`."""
         return {"stream": self.stream, "request_id": self.request_id, "now": self.now}
+
+    def for_client(self, clock: float = 0.0) -> JsonObject:
+        """The object that a dialect's answers see as `ctx`; `clock` is the reading of the clock that gave `begun`."""
+        return {**self.as_json(), "elapsed_ms": round((clock - self.begun) * 1000)}
 
 
 @dataclass(frozen=True, slots=True)

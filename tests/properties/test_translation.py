@@ -95,7 +95,7 @@ def test_any_json_is_translated_or_refused(name: str, body: Json) -> None:
         assert isinstance(info, ErrorInfo)
         assert 400 <= info.status < 500
         assert {"message", "type", "param", "code"} == set(
-            json.loads(write_error(dialect, info, None, CODEC).body)["error"]
+            json.loads(write_error(dialect, info, None, CONTEXT.for_client(), CODEC).body)["error"]
         )
         shown = f"{failure} {failure!r} {info} {vars(failure)}"
     else:

@@ -22,6 +22,7 @@ Make = Callable[..., Any]
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 HTTP = HttpInput("POST", "/talk")
 CHAT = DIALECT["operations"]["chat"]
+CTX = {"request_id": "req_1", "now": 5, "stream": False, "elapsed_ms": 0}
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_an_answer_that_cannot_be_written_is_our_fault(dialect: Make) -> None:
 
 
 def error(plan: Any, **values: Any) -> tuple[int, dict[str, str], Json]:
-    reply = write_error(plan, ErrorInfo(**{"type": "upstream", "message": "m", **values}), None, json_codec())
+    reply = write_error(plan, ErrorInfo(**{"type": "upstream", "message": "m", **values}), None, CTX, json_codec())
     return reply.status, dict(reply.headers), json.loads(reply.body)
 
 
@@ -165,6 +166,14 @@ def test_an_error_in_the_dialects_shape(dialect: Make) -> None:
     assert (400, {**plain, "x-should-retry": "false"}, {"oops": "m"}) == error(
         plan, type="invalid_request", retryable=False
     )
+
+
+def test_an_error_knows_its_request(dialect: Make) -> None:
+    """`ctx` is in the scope of `errors`: a dialect may put the request's id into them."""
+    plan = dialect(errors={"default": {"headers": {"x-id": "=ctx.request_id"}, "body": {"at": "=ctx.now"}}})
+
+    status, headers, body = error(plan)
+    assert (502, "req_1", {"at": 5}) == (status, headers["x-id"], body)
 
 
 def test_an_error_without_a_dialect_has_all_four_keys() -> None:

@@ -22,7 +22,7 @@ from engine.language.kinds.sections import (
 )
 from engine.language.kinds.stream import compile_client_stream
 from engine.language.problems import Problems
-from engine.language.reader import MappingNode, Node, ScalarNode, to_json
+from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
 from engine.language.static_types import ANY, NUMBER, Type, object_of
 from engine.language.tree import Env, TemplateLoader, Usage
 from engine.translate.plan import DialectPlan, OperationPlan, RoutePlan
@@ -75,6 +75,7 @@ class _Dialect:
             file=self.resolved.document.file,
             digest=digest_of(self.root),
             wire=literal_text(self.root.get("wire")),
+            base_path=literal_text(self.root.get("base_path")) or "",
             options=self.options,
             operations=operations,
             errors=errors,
@@ -186,12 +187,15 @@ def _client_reads(usage: Usage) -> frozenset[str]:
 
 
 def _routes(node: Node | None) -> tuple[RoutePlan, ...]:
+    if isinstance(node, SequenceNode):
+        return tuple(route for item in node.items for route in _routes(item))
     if not isinstance(node, MappingNode):
         return ()
     method = literal_text(node.get("method")) or "POST"
     path = node.get("path")
     texts = [path.value] if isinstance(path, ScalarNode) else to_json(path) if path is not None else []
-    return tuple(RoutePlan(method, text, parse_route(text)) for text in texts if isinstance(text, str))
+    header = literal_text(node.get("header"))
+    return tuple(RoutePlan(method, text, parse_route(text), header) for text in texts if isinstance(text, str))
 
 
 def parse_route(text: str) -> tuple[str | tuple[str, bool], ...]:

@@ -23,9 +23,15 @@ ROUTE: Final = Object(
             "The path, or several; `{x}` is one segment, `{x+}` takes slashes too.",
             required=True,
         ),
+        "header": Field(
+            Text(r"[a-z0-9-]{1,64}", "a header name in lower case"),
+            "A header that a request must have to come here: of two routes on one path, this one is asked first.",
+        ),
     },
     "route",
 )
+
+_ROUTES: Final = OneOf((ROUTE, ListOf(ROUTE, 1)))
 
 _RESPONSE: Final = Object(
     {
@@ -67,7 +73,7 @@ STREAM: Final = Object(
 )
 
 _OPERATION_FIELDS: Final = {
-    "route": Field(ROUTE, "Where it listens.", required=True),
+    "route": Field(_ROUTES, "Where it listens: a route, or several.", required=True),
     "kind": Field(Text(choices=OPERATION_KINDS), "What it does.", default="chat"),
     "request": Field(Tree("the canonical request"), "The canonical request, from `in`."),
     "response": Field(_RESPONSE, "What the client gets.", required=True),
@@ -92,6 +98,9 @@ DIALECT: Final = Object(
         "abstract": Field(Bool(), "A parent that is never served."),
         "extends": Field(Text(), "The dialect this one is made from."),
         "wire": Field(Text(), "The wire format, shared with endpoints that speak it."),
+        "base_path": Field(
+            _PATH, "What a client's base URL ends in; without it a client is pointed at the server itself."
+        ),
         "operations": Field(MapOf(OPERATION, NAME), "The routes by name."),
         **{key: Field(each.shape, each.doc, default=each.default) for key, each in _OPERATION_FIELDS.items()},
         "options": Field(OPTIONS, "Knobs that a gateway config may set."),
