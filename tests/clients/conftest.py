@@ -1,4 +1,4 @@
-"""One real server per endpoint, with the bundled mock behind it, and the SDK's two clients in front."""
+"""One real server per endpoint, with the bundled mock behind it, and the SDKs' clients in front."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
+import anthropic
 import httpx
+import ollama
 import openai
 import pytest
 
 from tests.running import Running, serving
 
 ENDPOINTS = ("straico.prompt.v0", "straico.prompt.v1", "straico.chat.v0", "straico.chat.v2")
+TWO_ENDPOINTS = ("straico.chat.v2", "straico.prompt.v1")
+"""Messages and a single text: what is said of a dialect is said over both."""
 MODEL = "openai/gpt-4o-mini"
 
 
@@ -66,3 +70,29 @@ def client(server: Running, http: httpx.Client) -> openai.OpenAI:
 def make_async_client(server: Running) -> partial[openai.AsyncOpenAI]:
     """Makes the SDK's asynchronous client; it belongs into the test's own event loop."""
     return partial(openai.AsyncOpenAI, base_url=server.base_url, api_key="any", max_retries=0, timeout=30)
+
+
+@pytest.fixture(params=TWO_ENDPOINTS)
+def one_of_two(request: pytest.FixtureRequest, servers: Servers) -> Running:
+    """The server of one of two endpoints, one with messages and one with a single text."""
+    return servers[request.param]
+
+
+@pytest.fixture
+def claude(one_of_two: Running) -> Iterator[anthropic.Anthropic]:
+    """Anthropic's client, without retries of its own."""
+    with anthropic.Anthropic(base_url=one_of_two.origin, api_key="any", max_retries=0, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def llama(one_of_two: Running) -> Iterator[ollama.Client]:
+    """Ollama's client."""
+    with ollama.Client(one_of_two.origin) as client:
+        yield client
+
+
+@pytest.fixture
+def gpt(one_of_two: Running, http: httpx.Client) -> openai.OpenAI:
+    """OpenAI's client, over two endpoints instead of all."""
+    return openai.OpenAI(base_url=one_of_two.base_url, api_key="any", max_retries=0, timeout=30, http_client=http)
