@@ -29,7 +29,7 @@ from engine.gateway.streaming import Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
 from engine.gateway.upstream import HttpUpstream
-from engine.translate.client import read_client, read_model_id, write_error, write_reply
+from engine.translate.client import own_answer, read_client, read_model_id, write_error, write_reply
 from engine.translate.exchange import models_exchange
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
 from engine.translate.wire import ClientReply, Context
@@ -123,7 +123,11 @@ class Gateway:
         return {"upstreams": self.senders.stats(), "streams": self.streams.counts.as_json()}
 
     async def _serve_chat(self, call: ClientCall, progress: Progress) -> Reply:
-        request = self._read(call, progress)
+        body = self._parse(call)
+        own = self._own_answer(call, body) if call.operation.answers else None
+        if own is not None:
+            return own
+        request = self._read(call, body, progress)
         self._check_counts(request)
         progress.record.model = request["model"][:200]
         choice = self._choose(call, request["model"], request)
@@ -156,7 +160,7 @@ class Gateway:
         return self.write(call, {"models": models}, new_context(call.request_id))
 
     async def _serve_model(self, call: ClientCall, progress: Progress) -> ClientReply:
-        body: Json = parse_client_json(call.body, depth=self.config.limits.json_depth) if call.body else {}
+        body: Json = self._parse(call) if call.body else {}
         asked = read_model_id(call.dialect, call.operation, body, call.http, self.dialect_options(call))
         models = {model["id"]: model for model in await self.models.union(call.caller, self._wanted(call))}
         progress.record.model = asked[:200]
@@ -165,11 +169,20 @@ class Gateway:
         return self.write(call, {"model": models[asked]}, new_context(call.request_id))
 
     async def _serve_answer(self, call: ClientCall, progress: Progress) -> ClientReply:
-        request = self._read(call, progress) if call.operation.request is not None else None
+        request = None
+        if call.operation.request is not None:
+            request = self._read(call, self._parse(call), progress)
         return self.write(call, {"req": request}, new_context(call.request_id))
 
-    def _read(self, call: ClientCall, progress: Progress) -> JsonObject:
-        body: Json = parse_client_json(call.body, depth=self.config.limits.json_depth)
+    def _parse(self, call: ClientCall) -> Json:
+        return parse_client_json(call.body, depth=self.config.limits.json_depth)
+
+    def _own_answer(self, call: ClientCall, body: Json) -> ClientReply | None:
+        ctx = new_context(call.request_id).for_client()
+        scope = {"in": body, "http": call.http.as_json(), "ctx": ctx, "opt": self.dialect_options(call)}
+        return own_answer(call.dialect, call.operation, scope, self.codec)
+
+    def _read(self, call: ClientCall, body: Json, progress: Progress) -> JsonObject:
         options = self._options[call.dialect.id]
         progress.request = read_client(call.dialect, call.operation, body, call.http, options, progress.losses)
         return progress.request

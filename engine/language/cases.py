@@ -21,7 +21,7 @@ from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, to_json
 from engine.language.stream_cases import client_chunks, collect, events_of, sample_bytes, splits
 from engine.translate.calls import build_call
-from engine.translate.client import read_client, write_error, write_reply
+from engine.translate.client import own_answer, read_client, write_error, write_reply
 from engine.translate.exchange import build_chat_request, check_rules, read_reply, request_scope
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan
@@ -277,6 +277,10 @@ def _dialect_outcome(plan: DialectPlan, case: Case, losses: Losses) -> JsonObjec
     operation = _operation(plan, given)
     options = {name: spec.default for name, spec in plan.options.items()} | (given.get("options") or {})
     http = HttpInput(**{"method": "POST", "path": "/", **(given.get("http") or {})})
+    own: JsonObject = {"in": given.get("client"), "http": http.as_json(), "ctx": _CTX, "opt": options}
+    answer = own_answer(plan, operation, own, codec) if operation.answers else None
+    if answer is not None:
+        return {"response": _response(answer, codec)}
     if "client" in given:
         return {"request": read_client(plan, operation, given["client"], http, options, losses)}
     scope: JsonObject = {

@@ -67,7 +67,7 @@ _METHODS_OF: Final = {"GET": ("GET", "HEAD")}
 
 
 class RouteTable:
-    """All routes of all dialects. Fixed paths come before those with parameters, and those with a header before others."""
+    """All routes of all dialects: fixed paths before those with parameters, those with a header before others."""
 
     def __init__(self, dialects: Collection[DialectPlan]) -> None:
         routes = [

@@ -7,7 +7,7 @@ from typing import Final
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.canonical import KIND_NAMES, check_request, missing, refuse
 from engine.translate.losses import Losses
-from engine.translate.plan import Codec, DialectPlan, OperationPlan
+from engine.translate.plan import AnswerPlan, Codec, DialectPlan, OperationPlan
 from engine.translate.wire import ClientReply, HttpInput
 from engine.types import ABSENT, Json, JsonObject, Scope
 
@@ -93,18 +93,37 @@ def _with_unread(request: JsonObject, body: JsonObject, operation: OperationPlan
     return {**request, "extra": {**unread, **own}}
 
 
+def own_answer(dialect: DialectPlan, operation: OperationPlan, scope: Scope, codec: Codec) -> ClientReply | None:
+    """The answer that the dialect gives by itself to `{in, http, ctx, opt}`, or None where an upstream is to be asked.
+
+    Raises RequestError where a value of the client's is of a type that a condition cannot work with.
+    """
+    for own in operation.answers if isinstance(scope["in"], dict) else ():
+        try:
+            holds = own.when(scope)
+        except EngineError as error:
+            raise _unreadable(dialect, operation, error) from error
+        if holds:
+            return _written(f"{dialect.id}.{operation.name}.{own.name}", own.answer, scope, codec)
+    return None
+
+
 def write_reply(dialect: DialectPlan, operation: OperationPlan, scope: Scope, codec: Codec) -> ClientReply:
     """Run the operation's `response` on `{req, out}`, `{models}` or `{model}` (with `ctx` and `opt`) and encode it."""
+    return _written(f"{dialect.id}.{operation.name}", operation.response, scope, codec)
+
+
+def _written(place: str, answer: AnswerPlan, scope: Scope, codec: Codec) -> ClientReply:
     try:
-        body = operation.body(scope)
-        extra = operation.headers(scope) if operation.headers is not None else {}
+        body = answer.body(scope)
+        extra = answer.headers(scope) if answer.headers is not None else {}
     except EngineError as error:
         info = ErrorInfo("internal", "The answer could not be translated.", code="mapping_response_error")
-        raise TranslationError(info, detail=f"{dialect.id}.{operation.name}: {error}") from error
+        raise TranslationError(info, detail=f"{place}: {error}") from error
     headers = {**_JSON_HEADERS, **_header_texts(extra)}
     if isinstance(body, str) and not headers["content-type"].startswith("application/json"):
-        return ClientReply(operation.status, headers, body.encode())
-    return ClientReply(operation.status, headers, codec.dumps(None if body is ABSENT else body))
+        return ClientReply(answer.status, headers, body.encode())
+    return ClientReply(answer.status, headers, codec.dumps(None if body is ABSENT else body))
 
 
 def _header_texts(extra: Json) -> dict[str, str]:

@@ -328,6 +328,24 @@ class RoutePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerPlan:
+    """What a client gets: a status, more headers, a body."""
+
+    status: int
+    headers: Build | None
+    body: Build
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAnswer:
+    """One entry of `answers:`: a request for which `when` holds is answered by the dialect itself."""
+
+    name: str
+    when: Condition
+    answer: AnswerPlan
+
+
+@dataclass(frozen=True, slots=True)
 class OperationPlan:
     """One operation of a dialect, on one or more routes (DECISIONS 2.5). `kind` is chat, models, model or answer."""
 
@@ -335,12 +353,11 @@ class OperationPlan:
     routes: tuple[RoutePlan, ...]
     kind: str
     request: Build | None
-    status: int
-    headers: Build | None
-    body: Build
+    response: AnswerPlan
     stream: ClientStreamPlan | None
     reads: frozenset[str]
     """Top-level client keys that the operation's expressions read; `"*"` means all of them."""
+    answers: tuple[OwnAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def measure(catalog: Catalog, endpoint: str, decoded: dict[str, object]) -> dict
         "client request": best_us(lambda: read_client(dialect, operation, client, http, {}, Losses())),
         "upstream request": best_us(build),
         "upstream reply": best_us(receive),
-        "client reply": best_us(lambda: operation.body(answer)),
+        "client reply": best_us(lambda: operation.response.body(answer)),
     }
 
 

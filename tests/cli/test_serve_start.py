@@ -67,6 +67,6 @@ def test_serve_warms_what_it_uses(desk: Path, cli: Cli, monkeypatch: pytest.Monk
     body = catalog.endpoints["acme.chat"].call.body
     [operation] = catalog.dialects["acme.api"].operations.values()
     assert body is not None
-    assert operation.body is not None
+    assert operation.response.body is not None
     assert {"model": "m"} == {key: value for key, value in body({"model": {"name": "m"}}).items() if key == "model"}
-    assert {} == operation.body({"out": {}})
+    assert {} == operation.response.body({"out": {}})

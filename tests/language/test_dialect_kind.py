@@ -40,6 +40,11 @@ def chat(**changes: Json) -> dict[str, Json]:
         (chat(route={"path": "/a", "header": "X-Version"}), ["E023"]),
         ({"base_path": "v1"}, ["E023"]),
         (chat(kind="talk"), ["E023"]),
+        (chat(answers={"a": {"when": "=in.a == `1`", "body": {"b": "=ctx.now"}}}), []),
+        (chat(answers={"a": {"body": 1}}), ["E024"]),
+        (chat(answers={"a": {"when": "=in.a", "body": 1}}), ["E104"]),
+        (chat(answers={"a": {"when": "=in.a == `1`", "body": "=out.text"}}), ["E102"]),
+        (chat(kind="answer", answers={"a": {"when": "=in.a == `1`", "body": 1}}, response={"body": 1}), ["E022"]),
         (chat(response=None), ["E024"]),
         (chat(response={"status": 200}), ["E024"]),
         (chat(response={"status": 99, "body": {}}), ["E023"]),
@@ -66,7 +71,9 @@ def test_one_operation_may_be_written_flat(write_mapping: Make) -> None:
 
     plan = write_mapping(flat).dialects["acme.talk"]
 
-    assert {"main": ("chat", 200)} == {name: (each.kind, each.status) for name, each in plan.operations.items()}
+    assert {"main": ("chat", 200)} == {
+        name: (each.kind, each.response.status) for name, each in plan.operations.items()
+    }
 
 
 def test_a_flat_dialect_without_response_is_a_diagnostic(write_mapping: Make) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError
 from engine.language.cases import json_codec
-from engine.translate.client import read_client, write_error, write_reply
+from engine.translate.client import own_answer, read_client, write_error, write_reply
 from engine.translate.losses import Losses
 from engine.translate.wire import HttpInput
 from engine.types import Json
@@ -139,6 +139,32 @@ def test_text_of_another_content_type_is_sent_raw(dialect: Make) -> None:
     response = {"headers": {"Content-Type": "text/plain"}, "body": "=out.text"}
 
     assert b"hi" == written(dialect(chat={"response": response}), out={"text": "hi"}).body
+
+
+def test_a_dialect_answers_some_chats_by_itself(dialect: Make) -> None:
+    """`answers:`: the first whose `when` holds; None where an upstream is to be asked; a wrong type is the client's."""
+    answers = {
+        "load": {
+            "when": "=length(in.messages) == `0`",
+            "status": 202,
+            "headers": {"X-A": 1},
+            "body": {"m": "=in.model"},
+        },
+        "ping": {"when": "=in.model == 'ping'", "body": {"at": "=ctx.now"}},
+    }
+    plan = dialect(chat={"answers": answers})
+
+    def own(body: Json) -> Any:
+        scope = {"in": body, "http": HTTP.as_json(), "ctx": CTX, "opt": {}}
+        return own_answer(plan, plan.operations["chat"], scope, json_codec())
+
+    loaded = own({"model": "ping", "messages": []})
+    assert (202, "1", b'{"m":"ping"}') == (loaded.status, loaded.headers["x-a"], loaded.body)
+    assert b'{"at":5}' == own({"model": "ping", "messages": [1]}).body
+    assert [None, None] == [own(BODY), own("text")]
+    with pytest.raises(RequestError) as failure:
+        own({"model": "m", "messages": 5})
+    assert (400, "invalid_type") == (failure.value.info.status, failure.value.info.code)
 
 
 def test_an_answer_that_cannot_be_written_is_our_fault(dialect: Make) -> None:

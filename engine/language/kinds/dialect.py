@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.language import scopes
-from engine.language.canonical import CANONICAL_REQUEST
+from engine.language.canonical import CANONICAL_REQUEST, CLIENT_CTX
 from engine.language.inherit import Resolved
 from engine.language.kinds.dialect_shape import DIALECT
 from engine.language.kinds.endpoint import digest_of
@@ -25,12 +25,12 @@ from engine.language.problems import Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
 from engine.language.static_types import ANY, NUMBER, Type, object_of
 from engine.language.tree import Env, TemplateLoader, Usage
-from engine.translate.plan import DialectPlan, OperationPlan, RoutePlan
+from engine.translate.plan import AnswerPlan, DialectPlan, OperationPlan, OwnAnswer, RoutePlan
 from engine.types import ABSENT, Build, Condition, Json, JsonObject, Scope
 
 _SEGMENT: Final = re.compile(r"\{([A-Za-z_]\w*)(\+?)\}")
 _MODEL_REQUEST: Final = object_of({}, {"id": ANY})
-_SINGLE: Final = ("route", "kind", "request", "response", "stream")
+_SINGLE: Final = ("route", "kind", "request", "answers", "response", "stream")
 
 
 def check_dialect(resolved: Resolved, problems: Problems) -> bool:
@@ -114,20 +114,40 @@ class _Dialect:
         response = node.get("response")
         assert isinstance(response, MappingNode)
         names = scopes.dialect_reply_names(kind, self.opt)
-        status = response.get("status")
         return OperationPlan(
             name=name,
             routes=_routes(node.get("route")),
             kind=kind,
             request=build,
-            status=to_json(status) if status is not None else 200,
-            headers=self._optional(response.get("headers"), names, f"operations.{name}.response.headers"),
-            body=self._reply(response.get("body"), names, f"operations.{name}.response"),
+            response=self._answer(response, names, f"operations.{name}.response"),
+            answers=self._answers(name, kind, node.get("answers")),
             stream=compile_client_stream(
                 self.compiler, node.get("stream"), self.opt, f"operations.{name}.stream", trace=self.trace
             ),
             reads=_client_reads(usage) if request is not None else frozenset({"*"}),
         )
+
+    def _answer(self, node: MappingNode, names: dict[str, Type], where: str) -> AnswerPlan:
+        status = node.get("status")
+        return AnswerPlan(
+            status=to_json(status) if status is not None else 200,
+            headers=self._optional(node.get("headers"), names, f"{where}.headers"),
+            body=self._reply(node.get("body"), names, where),
+        )
+
+    def _answers(self, operation: str, kind: str, node: Node | None) -> tuple[OwnAnswer, ...]:
+        """What the dialect answers by itself; only a chat would ask an upstream otherwise."""
+        if node is not None and kind != "chat":
+            self.problems.add("E022", f"an operation of kind {kind!r} has no `answers`", node.mark)
+            return ()
+        made = []
+        for name, entry in entries_of(node):
+            where = f"operations.{operation}.answers.{name}"
+            env = Env(scopes.client_names(self.opt), where, "request", Usage(), trace=self.trace)
+            names = {**scopes.client_names(self.opt), "ctx": CLIENT_CTX}
+            when = self.compiler.condition(entry.entries["when"].value, env)
+            made.append(OwnAnswer(name, when, self._answer(entry, names, where)))
+        return tuple(made)
 
     def _reply(self, node: Node | None, names: dict[str, Type], where: str) -> Build:
         if node is None:

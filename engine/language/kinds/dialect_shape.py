@@ -42,6 +42,10 @@ _RESPONSE: Final = Object(
     "response",
 )
 
+_ANSWER: Final = Object(
+    {"when": Field(Condition(), "A condition over `in`.", required=True), **_RESPONSE.fields}, "an answer"
+)
+
 _EVENT: Final = Object(
     {"send": Field(Tree("a frame or a list of frames"), "What the client gets.", required=True)}, "an event"
 )
@@ -76,6 +80,9 @@ _OPERATION_FIELDS: Final = {
     "route": Field(_ROUTES, "Where it listens: a route, or several.", required=True),
     "kind": Field(Text(choices=OPERATION_KINDS), "What it does.", default="chat"),
     "request": Field(Tree("the canonical request"), "The canonical request, from `in`."),
+    "answers": Field(
+        MapOf(_ANSWER, NAME), "Requests of a chat that are answered without a call; the first whose `when` holds."
+    ),
     "response": Field(_RESPONSE, "What the client gets.", required=True),
     "stream": Field(STREAM, "What the client gets when it streams."),
 }
