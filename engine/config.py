@@ -100,7 +100,7 @@ class StreamingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ToolsConfig:
-    """How an upstream's tools differ from the mapping's: off, or other formats and another place.
+    """How the tools of an upstream or a route differ from the mapping's: off, or other formats and another place.
 
     `format` names the formats in order of preference, `plans` are they once the config is bound to a catalog.
     """
@@ -142,6 +142,7 @@ class RouteConfig:
     matches: Callable[[str], bool]
     when: Condition | None = None
     when_text: str | None = None
+    tools: ToolsConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,13 +83,15 @@ def deploy(
 def _bind_to_mocks(config: GatewayConfig, catalog: Catalog, server: MockServer) -> GatewayConfig:
     """Each upstream is bound alone, since each endpoint has its own place on the mock server."""
     bound: dict[str, UpstreamConfig] = {}
+    routes = config.routes
     for name, upstream in config.upstreams.items():
         alone = replace(config, upstreams={name: upstream})
         url = _mock_of(catalog, server, upstream.endpoint)
-        bound[name] = bind_config(
+        made = bind_config(
             alone, catalog.endpoints, environment=os.environ, mock_url=url, toolformats=catalog.toolformats
-        ).upstreams[name]
-    return replace(config, upstreams=bound)
+        )
+        bound[name], routes = made.upstreams[name], made.routes
+    return replace(config, upstreams=bound, routes=routes)
 
 
 def _mock_of(catalog: Catalog, server: MockServer, endpoint: str) -> str:

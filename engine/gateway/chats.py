@@ -41,6 +41,7 @@ class ChatRun:
             gateway.catalog.endpoints[self._upstream.endpoint],
             call.caller,
             None if known is None else tuple(model["id"] for model in known),
+            choice.tools,
         )
         listed = next((model for model in known or () if model["id"] == choice.sent_name), None)
         self._model = {"id": choice.model_id, "name": choice.sent_name, "meta": (listed or {}).get("meta")}

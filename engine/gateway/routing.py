@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from engine.config import GatewayConfig, RouteConfig
+from engine.config import GatewayConfig, RouteConfig, ToolsConfig
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError
 from engine.types import Scope
 
@@ -16,11 +16,12 @@ SHOWN_NAME_CHARS: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A decided route: the model's id after aliases, the upstream's name, and the model's name there."""
+    """A decided route: the model's id after aliases, the upstream's name, the model's name there, its tools."""
 
     model_id: str
     upstream: str
     sent_name: str
+    tools: ToolsConfig | None = None
 
 
 class Router:
@@ -36,8 +37,11 @@ class Router:
         overrides everything. Raises RequestError: 404 for a model no route takes, 400 for an unknown `wanted`.
         """
         model_id = self.resolve(asked)
-        name = self._config.force_upstream or self._wanted(wanted) or self._routed(asked, model_id, scope)
-        return Choice(model_id, name, self._config.upstreams[name].models.get(model_id, model_id))
+        name, tools = self._config.force_upstream or self._wanted(wanted), None
+        if name is None:
+            route = self._routed(asked, model_id, scope)
+            name, tools = route.to, route.tools
+        return Choice(model_id, name, self._config.upstreams[name].models.get(model_id, model_id), tools)
 
     def resolve(self, asked: str) -> str:
         """The model id behind an alias; any other name is itself. Aliases do not chain."""
@@ -69,11 +73,11 @@ class Router:
             raise RequestError(info)
         return wanted
 
-    def _routed(self, asked: str, model_id: str, scope: Scope) -> str:
+    def _routed(self, asked: str, model_id: str, scope: Scope) -> RouteConfig:
         full: Scope = {**scope, "model": {"id": model_id}}
         for route in self._config.routes:
             if route.matches(model_id) and _holds(route, full):
-                return route.to
+                return route
         raise model_not_found(asked, self._config.aliases)
 
 

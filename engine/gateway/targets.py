@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from engine.config import SecretSource, UpstreamConfig
+from engine.config import SecretSource, ToolsConfig, UpstreamConfig
 from engine.errors import ErrorInfo, RequestError
 from engine.gateway.call import Caller
 from engine.translate.plan import EndpointPlan
@@ -19,9 +19,17 @@ def uses_caller_key(upstream: UpstreamConfig) -> bool:
 
 
 def make_target(
-    upstream: UpstreamConfig, plan: EndpointPlan, caller: Caller, known_models: tuple[str, ...] | None
+    upstream: UpstreamConfig,
+    plan: EndpointPlan,
+    caller: Caller,
+    known_models: tuple[str, ...] | None,
+    tools: ToolsConfig | None = None,
 ) -> Target:
-    """The target of a call. Raises RequestError (401) when the caller's key is needed and there is none."""
+    """The target of a call; `tools` is what its route says of them, before the upstream.
+
+    Raises RequestError (401) when the caller's key is needed and there is none.
+    """
+    tools = tools or upstream.tools or ToolsConfig()
     return Target(
         name=upstream.name,
         plan=plan,
@@ -32,9 +40,9 @@ def make_target(
         caller_key=uses_caller_key(upstream),
         credential_id=key_hash(upstream, caller),
         known_models=known_models,
-        toolformats=upstream.tools.plans if upstream.tools is not None else (),
-        tool_place=upstream.tools.place if upstream.tools is not None else None,
-        tools_off=upstream.tools is not None and upstream.tools.off,
+        toolformats=tools.plans,
+        tool_place=tools.place,
+        tools_off=tools.off,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from engine.config import GatewayConfig, Origin, SecretSource, UpstreamConfig
+from engine.config import GatewayConfig, Origin, SecretSource, ToolsConfig, UpstreamConfig
 from engine.language.diagnostics import Mark, Problems, Sources, did_you_mean
 from engine.language.gateway_config import raise_problems
 from engine.language.gateway_layers import NO_FILE
@@ -64,24 +64,35 @@ def bind_config(
         else:
             binder = _Binder(config, upstream, plan, environment, problems)
             bound[name] = binder.bind_to_mock(mock_url) if mock_url else binder.bind()
-    bound = {name: _with_formats(config, each, toolformats or {}, problems) for name, each in bound.items()}
+    formats = toolformats or {}
+    bound = {
+        name: replace(each, tools=_linked(config, each.tools, f"upstreams.{name}", formats, problems))
+        for name, each in bound.items()
+    }
+    routes = tuple(
+        replace(each, tools=_linked(config, each.tools, f"routes.{each.name}", formats, problems))
+        for each in config.routes
+    )
     if problems.has_errors():
         raise_problems(problems, sources)
-    return replace(config, upstreams=bound)
+    return replace(config, upstreams=bound, routes=routes)
 
 
-def _with_formats(
-    config: GatewayConfig, upstream: UpstreamConfig, formats: Mapping[str, ToolformatPlan], problems: Problems
-) -> UpstreamConfig:
-    """The upstream with the toolformats that it names instead of the mapping's."""
-    if upstream.tools is None:
-        return upstream
-    for name in upstream.tools.format:
+def _linked(
+    config: GatewayConfig,
+    tools: ToolsConfig | None,
+    path: str,
+    formats: Mapping[str, ToolformatPlan],
+    problems: Problems,
+) -> ToolsConfig | None:
+    """What an upstream or a route says of tools, with the formats that it names instead of the mapping's."""
+    if tools is None:
+        return None
+    for name in tools.format:
         if name not in formats:
-            place = _Place(config, f"upstreams.{upstream.name}.tools.format", problems)
+            place = _Place(config, f"{path}.tools.format", problems)
             place.report(f"there is no toolformat {name!r}", help=did_you_mean(name, formats))
-    plans = tuple(formats[name] for name in upstream.tools.format if name in formats)
-    return replace(upstream, tools=replace(upstream.tools, plans=plans))
+    return replace(tools, plans=tuple(formats[name] for name in tools.format if name in formats))
 
 
 class _Place:

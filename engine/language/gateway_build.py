@@ -155,6 +155,7 @@ class _Builder:
             matches=compile_patterns(values["models"]),
             when=None if when is None else self._condition(when, self._node("routes", name, "when")),
             when_text=None if when is None else str(when),
+            tools=_tools(values.get("tools")),
         )
 
     def _condition(self, text: str | bool, node: Node | None) -> Condition:

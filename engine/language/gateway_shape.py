@@ -51,6 +51,25 @@ SECRET: Final = Object(
     exactly_one=("env", "file", "client"),
 )
 
+_TOOLS: Final = Field(
+    OneOf(
+        (
+            Text(choices=("off",)),
+            Object(
+                {
+                    "format": Field(
+                        OneOf((Text(), ListOf(Text(), 1))), "A toolformat, or a list in order of preference."
+                    ),
+                    "place": Field(Text(choices=PLACES), "Where the definitions stand."),
+                },
+                label="tools",
+            ),
+        )
+    ),
+    "`off` refuses tools; else another toolformat or place than the mapping's, where tools go into the prompt.",
+    example={"format": "my_format"},
+)
+
 UPSTREAM: Final = Object(
     {
         "endpoint": Field(Text(), "Id of the endpoint mapping (`engine list` shows them).", required=True),
@@ -79,24 +98,7 @@ UPSTREAM: Final = Object(
             Text(choices=STREAMING_MODES),
             "Whether to ask it for streams, instead of what the mapping says; `probe` asks and remembers.",
         ),
-        "tools": Field(
-            OneOf(
-                (
-                    Text(choices=("off",)),
-                    Object(
-                        {
-                            "format": Field(
-                                OneOf((Text(), ListOf(Text(), 1))), "A toolformat, or a list in order of preference."
-                            ),
-                            "place": Field(Text(choices=PLACES), "Where the definitions stand."),
-                        },
-                        label="tools",
-                    ),
-                )
-            ),
-            "`off` refuses tools; else another toolformat or place than the mapping's, where tools go into the prompt.",
-            example={"format": "my_format"},
-        ),
+        "tools": _TOOLS,
         "heartbeat": Field(
             Object(
                 {
@@ -132,6 +134,7 @@ ROUTE: Final = Object(
             example="=present(req.tools)",
         ),
         "to": Field(Text(), "Name of the upstream.", required=True),
+        "tools": _TOOLS,
     },
     label="a route",
 )

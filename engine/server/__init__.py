@@ -1,1 +1,1 @@
-"""TODO"""
+"""The HTTP server: framing, limits, credentials, routes of the dialects, and processes."""

@@ -204,14 +204,13 @@ class StructuredPlan:
 
 @dataclass(frozen=True, slots=True)
 class ToolsPlan:
-    """What an endpoint says of emulated tools beyond their format: `place`, one more try, and what `strict` means.
+    """What an endpoint says of emulated tools beyond their format: `place`, and one more try.
 
     `retry_text` takes a scope with `choice` and `problem`; it is None where no second try is made.
     """
 
     place: str | None = None
     retry_text: Build | None = None
-    strict: str = "loss"
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,9 +166,13 @@ def _check_parts(plan: EndpointPlan, kept: JsonObject, losses: Losses) -> None:
                     place = f"messages[{index}].content[{position}]"
                     raise unsupported(f"{plan.id} cannot take a content part of type '{kind}'.", place)
         if "*" not in names and not message.keys() <= _MESSAGE_KEYS:
-            for key, value in message.items():
-                if key not in _MESSAGE_KEYS and key not in names and value is not None:
+            unread = [key for key in message if key not in _MESSAGE_KEYS and key not in names]
+            for key in unread:
+                if message[key] is not None:
                     losses.add(f"messages[{index}].{key}", "dropped")
+            # Where a mapping sends messages as they are, what is called lost must not go along.
+            kept["messages"] = [*kept["messages"]]
+            kept["messages"][index] = {key: value for key, value in message.items() if key not in unread}
 
 
 def _fold_into_first_user(messages: list[JsonObject], losses: Losses) -> list[JsonObject]:

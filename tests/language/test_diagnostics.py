@@ -46,6 +46,7 @@ def problems() -> Problems:
 
 
 def test_text_is_the_form_of_the_language_page(problems: Problems, sources: Sources) -> None:
+    """Code, message, file:line:column, the source line with a caret and a label, notes, help."""
     expected = """\
 warning[W011]: read as text here
   --> mappings/acme.yaml:2:1

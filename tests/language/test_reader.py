@@ -45,6 +45,7 @@ def scalar(text: str, key: str = "k") -> ScalarNode:
 
 
 def test_a_document_becomes_its_json_value() -> None:
+    """Every style of scalar, flow and block, nested and empty."""
     text = "a: 1\nb: [x, 'y', \"z\\n\", ~, true, -1.5e+3]\nc: {d: {}, e: []}\nf: |\n  one\n  two\ng:\n"
     assert value_of(text) == {
         "a": 1,

@@ -75,6 +75,7 @@ def codes(text: str) -> list[str]:
     ],
 )
 def test_what_templates_can_say(text: str, expected: str) -> None:
+    """Loops, conditions, filters, tests: all that mappings may use."""
     assert render(text) == expected
 
 

@@ -27,7 +27,6 @@ def compile_tools(compiler: TreeCompiler, node: Node | None) -> ToolsPlan:
     return ToolsPlan(
         place=literal_text(node.get("place")),
         retry_text=_retry(compiler, node, names, "tools.retry_text"),
-        strict="retry" if _retries(node) else "loss",
     )
 
 
