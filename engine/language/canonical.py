@@ -265,6 +265,7 @@ EVENT: Final = object_of(
     {
         "kind": enum_of(
             "start", "text_start", "text", "text_stop", "reasoning_start", "reasoning", "reasoning_stop",
+            "refusal_start", "refusal", "refusal_stop",
             "tool_call_start", "tool_call_delta", "tool_call_done", "heartbeat", "finish", "usage", "end", "error",
         ),
         "choice": NUMBER,
@@ -275,7 +276,9 @@ EVENT: Final = object_of(
         "text": STRING,
         "state": ANY,
         "call": object_of({}, dict(CALL.fields or {})),
-        "finish_reason": STRING,
+        "finish_reason": FINISH_REASON,
+        "logprobs": ANY,
+        "usage": USAGE,
     },
 )  # fmt: skip
 """`ev` of a dialect's stream: one lifecycle event (the table of DECISIONS 1)."""
@@ -318,7 +321,10 @@ STREAM_EMIT_KEYS: Final[Mapping[str, Type]] = MappingProxyType(
         "text_total": STRING,
         "reasoning_total": STRING,
         "reasoning_state": ANY,
-        "tool_call": object_of({"key": union(STRING, NUMBER)}, {"id": STRING, "name": STRING, "arguments": STRING}),
+        "tool_call": object_of(
+            {"key": union(STRING, NUMBER)},
+            {"id": STRING, "name": STRING, "arguments": _TEXT_OR_OBJECT, "done": BOOLEAN},
+        ),
         "choice": NUMBER,
     }
 )

@@ -12,6 +12,7 @@ from typing import Final
 from engine.errors import ErrorInfo
 from engine.translate.lifecycle import Lifecycle, replay
 from engine.translate.plan import ClientStreamPlan, Codec, StreamPlan
+from engine.translate.reply import fitted
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream, words
 from engine.translate.wire import Target
 from engine.types import Json, JsonObject, Scope
@@ -19,7 +20,7 @@ from engine.types import Json, JsonObject, Scope
 RANDOM_SPLITS: Final = 20
 START: Final[JsonObject] = {"id": "0123456789abcdef01234567", "model": "m", "created": 1_700_000_000}
 _PREFIX: Final = "base64:"
-_SHOWN: Final = ("text", "reasoning", "refusal", "tool_calls", "finish_reason", "stop_sequence")
+_SHOWN: Final = ("text", "reasoning", "refusal", "tool_calls", "finish_reason", "stop_sequence", "logprobs")
 
 
 def sample_bytes(text: str) -> bytes:
@@ -76,9 +77,17 @@ def shown(out: JsonObject) -> JsonObject:
 
 def _choice(choice: JsonObject) -> JsonObject:
     made = {key: choice[key] for key in _SHOWN if choice.get(key)}
+    if any(block.get("state") is not None for block in choice["blocks"]):
+        made["blocks"] = [_block(block) for block in choice["blocks"]]
     if "tool_calls" in made:
         made["tool_calls"] = [_call(call) for call in choice["tool_calls"]]
     return made
+
+
+def _block(block: JsonObject) -> JsonObject:
+    """Blocks are shown where one has a state: all else the short keys tell."""
+    shown = {key: value for key, value in block.items() if key not in ("id", "index")}
+    return {**shown, "call": _call(block["call"])} if "call" in block else shown
 
 
 def _call(call: JsonObject) -> JsonObject:
@@ -93,7 +102,7 @@ def client_chunks(plan: ClientStreamPlan, scope: Scope, given: JsonObject, codec
     data = answer.open()
     if "out" in given:
         data += answer.take(replay(_replayed(given["out"]), lambda text: words(text, 8)))
-    data += answer.take(given.get("pieces") or ())
+    data += answer.take(fitted(piece, "pieces", codec) for piece in given.get("pieces") or ())
     if "heartbeat" in given:
         data += answer.heartbeat(given["heartbeat"])
     data += answer.fail(ErrorInfo(**{"message": "", **given["err"]})) if "err" in given else answer.end()

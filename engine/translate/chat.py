@@ -198,12 +198,12 @@ class LiveAnswer:
     @property
     def ended(self) -> bool:
         """Whether the upstream's terminator or a failure was seen; what it still sends is of no interest."""
-        return self._upstream.ended or self._upstream.failure is not None
+        return self._upstream.ended or self._upstream.failure is not None or self.translation.failure is not None
 
     @property
     def may_end(self) -> bool:
         """Whether the answer is whole although its connection broke: a finish reason is enough, if none insists."""
-        return self.translation.lifecycle.is_complete and not self._insists
+        return self.translation.lifecycle.is_complete and not self._insists and self.translation.failure is None
 
     def feed(self, data: bytes) -> bytes:
         """The client bytes that these upstream bytes make. Raises UpstreamError, TranslationError."""

@@ -2,14 +2,15 @@
 
 *Theory.* Mappings only say what a piece means; this file owns the sequence: `start` first, blocks that open and close
 and are numbered 0, 1, 2 …, one `finish` per choice, `usage` and `end` last and once, nothing after `end` or `error`.
-Pieces of text and reasoning open a block and go on in it; a piece of another kind closes it. Tool calls may be open
-side by side; text closes them. `TRANSITIONS` is the table of one choice's state; the docs' diagram is drawn from it.
+Pieces of text, reasoning and refusal open a block and go on in it; a piece of another kind closes it. The state of a
+reasoning (a signature, say) completes its block: what comes then is another one. Tool calls may be open side by side;
+text closes them. `TRANSITIONS` is the table of one choice's state.
 
 Where the client's dialect wants blocks one after the other (`serial`), pieces of a second open call wait until the
 first is done. Finish reason and usage are withheld until the stream is known to be complete: a terminator or a finish
 was seen (DECISIONS 2.15); a close with neither is an error and never looks finished.
 
-State   IDLE -> TEXT | REASONING | CALLS (and between these) -> FINISHED
+State   IDLE -> TEXT | REASONING | REFUSAL | CALLS (and between these) -> FINISHED
 """
 
 from __future__ import annotations
@@ -18,65 +19,30 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from engine.errors import ErrorInfo, UpstreamError
-from engine.translate.reply import FINISH_REASONS, complete_usage
+from engine.translate.choice import (
+    CALLS,
+    FINISHED,
+    IDLE,
+    KINDS,
+    REASONING,
+    REFUSAL,
+    TEXT,
+    Call,
+    Choice,
+    add_logprobs,
+)
+from engine.translate.reply import complete_usage, ordered_blocks
 from engine.types import Json, JsonObject
 
-IDLE, TEXT, REASONING, CALLS, FINISHED = "IDLE", "TEXT", "REASONING", "CALLS", "FINISHED"
-
+_STATES: Final[Mapping[str, str]] = {"text": TEXT, "reasoning": REASONING, "refusal": REFUSAL, "call": CALLS}
+_NEXT: Final[Mapping[str, str]] = {**_STATES, "finish": FINISHED}
 TRANSITIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    IDLE: {"text": TEXT, "reasoning": REASONING, "call": CALLS, "finish": FINISHED},
-    TEXT: {"text": TEXT, "reasoning": REASONING, "call": CALLS, "finish": FINISHED},
-    REASONING: {"text": TEXT, "reasoning": REASONING, "call": CALLS, "finish": FINISHED},
-    CALLS: {"text": TEXT, "reasoning": REASONING, "call": CALLS, "finish": FINISHED},
+    **dict.fromkeys((IDLE, TEXT, REASONING, REFUSAL, CALLS), _NEXT),
     FINISHED: {},
 }
 """What a choice's state becomes by a piece; a piece that has no entry comes too late and is dropped."""
 
-_STOPS: Final = {TEXT: "text", REASONING: "reasoning"}
-_TEXT_STATES: Final = {"text": TEXT, "reasoning": REASONING}
 Event = JsonObject
-
-
-class Call:
-    """One tool call of a choice while it arrives."""
-
-    __slots__ = ("arguments", "block", "done", "id", "index", "name", "started", "waiting")
-
-    def __init__(self, index: int, call_id: str, name: str) -> None:
-        self.index = index
-        self.id = call_id
-        self.name = name
-        self.arguments: list[str] = []
-        self.waiting: list[str] = []
-        self.block = -1
-        self.started = False
-        self.done = False
-
-    def as_json(self) -> JsonObject:
-        """The call as events and `out` show it."""
-        return {"id": self.id, "name": self.name, "arguments": "".join(self.arguments), "index": self.index}
-
-
-class Choice:
-    """The state of one choice."""
-
-    __slots__ = (
-        "block_id", "calls", "finish_reason", "index", "keys", "open_block", "open_text", "reasoning", "sent", "state",
-        "text",
-    )  # fmt: skip
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.state = IDLE
-        self.text: list[str] = []
-        self.reasoning: list[str] = []
-        self.open_text: list[str] = []
-        self.sent = {"text_total": "", "reasoning_total": ""}
-        self.calls: list[Call] = []
-        self.keys: dict[Json, Call] = {}
-        self.finish_reason: str | None = None
-        self.open_block = -1
-        self.block_id = ""
 
 
 class Lifecycle:
@@ -104,7 +70,8 @@ class Lifecycle:
         if self._started:
             return []
         self._started = True
-        return [{"kind": "start", "choice": choice.index, "usage": self._usage or None} for choice in self._choices]
+        usage = complete_usage(self._usage)
+        return [{"kind": "start", "choice": choice.index, "usage": usage} for choice in self._choices]
 
     def take(self, piece: JsonObject) -> list[Event]:
         """Take what one `emit` of a mapping gave and return the events it makes."""
@@ -124,7 +91,7 @@ class Lifecycle:
                 events += _PIECES[key](self, choice, value)
         reason = piece.get("finish_reason")
         if reason is not None:
-            choice.finish_reason = reason if reason in FINISH_REASONS else "stop"
+            choice.finish_reason = reason
         return self.start() + events if events and not self._started else events
 
     def _note(self, piece: JsonObject) -> None:
@@ -147,13 +114,16 @@ class Lifecycle:
         state = TRANSITIONS[choice.state].get(piece)
         if state is None:
             return None
-        events = self._close(choice) if state != choice.state else []
-        if state != choice.state and state in _STOPS:
-            choice.open_text = []
+        if state == choice.state and choice.state_given is None:
+            return []
+        events = self._close(choice)
+        choice.state = state
+        kind = KINDS.get(state)
+        if kind is not None:
+            choice.open_text, choice.state_given = [], None
             choice.open_block = self._next_block()
             choice.block_id = f"{self.out['id']}_{choice.open_block}"
-            events.append(self._block_event(choice, f"{_STOPS[state]}_start", choice.open_block, text=""))
-        choice.state = state
+            events.append(self._block_event(choice, f"{kind}_start", choice.open_block, text=""))
         return events
 
     def _next_block(self) -> int:
@@ -164,112 +134,138 @@ class Lifecycle:
         return {"kind": kind, "choice": choice.index, "block": block, "id": f"{self.out['id']}_{block}", **values}
 
     def _take_text(self, choice: Choice, piece: Json, kind: str) -> list[Event]:
-        if not isinstance(piece, str):
-            return []
         events: list[Event] = []
-        if choice.state != _TEXT_STATES[kind]:
+        if choice.state != _STATES[kind] or choice.state_given is not None:
             moved = self._move(choice, kind)
             if moved is None:
                 return []
             events = moved
-        if self._keeps_text:
-            (choice.text if kind == "text" else choice.reasoning).append(piece)
+        if self._keeps_text or kind == "refusal":
+            choice.texts[kind].append(piece)
             choice.open_text.append(piece)
-        block = choice.open_block
-        events.append({"kind": kind, "choice": choice.index, "block": block, "id": choice.block_id, "text": piece})
+        event = {"kind": kind, "choice": choice.index, "block": choice.open_block, "id": choice.block_id, "text": piece}
+        if choice.waiting_logprobs is not None and kind != "reasoning":
+            event["logprobs"], choice.waiting_logprobs = choice.waiting_logprobs, None
+        events.append(event)
         return events
 
-    def _take_total(self, choice: Choice, total: Json, key: str) -> list[Event]:
+    def _take_total(self, choice: Choice, total: str, key: str) -> list[Event]:
         """Cumulative text: only what is new is a piece; a total that was rewritten gives nothing."""
         sent = choice.sent[key]
-        if not isinstance(total, str) or not total.startswith(sent) or total == sent:
+        if not total.startswith(sent) or total == sent:
             return []
         choice.sent[key] = total
         return self._take_text(choice, total[len(sent) :], key.removesuffix("_total"))
 
+    def _take_state(self, choice: Choice, state: Json) -> list[Event]:
+        """The state of the reasoning that stands open; where none does, or it has its own, of one without text."""
+        events: list[Event] = []
+        if choice.state != REASONING or choice.state_given is not None:
+            moved = self._move(choice, "reasoning")
+            if moved is None:
+                return []
+            events = [{**event, "state": state} if event["kind"] == "reasoning_start" else event for event in moved]
+        choice.state_given = state
+        return events
+
+    def _take_logprobs(self, choice: Choice, logprobs: Json) -> list[Event]:
+        """They go out with the text they belong to, or with the finish."""
+        choice.waiting_logprobs = add_logprobs(choice.waiting_logprobs, logprobs)
+        if self._keeps_text:
+            choice.logprobs = add_logprobs(choice.logprobs, logprobs)
+        return []
+
     def _take_calls(self, choice: Choice, calls: Json) -> list[Event]:
         """Complete calls."""
         events: list[Event] = []
-        for call in calls if isinstance(calls, list) else []:
-            key = ("whole", len(choice.calls))
-            whole = {**call, "key": key, "arguments": call.get("arguments") or "{}"}
-            events += self._take_call(choice, whole)
-            made = choice.keys.get(key)
-            if made is not None:
-                events += self._finish_call(choice, made)
+        for call in calls:
+            events += self._take_call(choice, {**call, "key": ("whole", len(choice.calls)), "done": True})
         return events
 
-    def _take_call(self, choice: Choice, piece: Json) -> list[Event]:
-        """A piece of a call; a new key begins a new one."""
-        events = self._move(choice, "call")
-        if events is None or not isinstance(piece, dict):
+    def _take_call(self, choice: Choice, piece: JsonObject) -> list[Event]:
+        """A piece of a call; a new key begins a new one, and so does a known key with another id and a name."""
+        moved = self._move(choice, "call")
+        if moved is None:
             return []
-        key = piece.get("key")
+        events = moved
+        key, given_id = piece.get("key"), piece.get("id") or None
         call = choice.keys.get(key)
+        if call is not None and given_id and piece.get("name") and call.given_id not in (None, given_id):
+            events += self._complete(choice, call)
+            call = None
         if call is None:
-            index = len(choice.calls)
-            call_id = piece.get("id") or f"call_{self.out['id']}_{self._call_number()}"
-            call = Call(index, str(call_id), "")
+            call_id = given_id or f"call_{self.out['id']}_{self._call_number()}"
+            call = Call(len(choice.calls), str(call_id), given_id)
             choice.calls.append(call)
             choice.keys[key] = call
-        if call.done:
-            return events
-        call.name = call.name or str(piece.get("name") or "")
         arguments = piece.get("arguments")
-        if isinstance(arguments, str) and arguments:
+        if call.done:
+            if arguments:
+                raise _bad_call("a piece of a tool call came after its end")
+            return events
+        call.complete = False
+        call.name = call.name or str(piece.get("name") or "")
+        if arguments:
             call.arguments.append(arguments)
             call.waiting.append(arguments)
-        events += self._advance(choice, call)
-        return events + self._finish_call(choice, call) if piece.get("done") else events
+        if piece.get("done"):
+            return events + self._complete(choice, call)
+        return events + self._advance(choice, call)
 
     def _call_number(self) -> int:
         return sum(len(choice.calls) for choice in self._choices)
 
+    def _complete(self, choice: Choice, call: Call) -> list[Event]:
+        """Nothing more of a call comes."""
+        call.complete = True
+        return self._advance(choice, call)
+
     def _advance(self, choice: Choice, call: Call) -> list[Event]:
-        """Send what a call has, unless it waits for its name or, in a serial dialect, for the call before it."""
-        if not call.name or (self._serial and self._before(choice, call)):
+        """Send what can be sent: of this call, or in a serial dialect of those whose turn it is."""
+        if not self._serial:
+            return self._send(choice, call)
+        events: list[Event] = []
+        turn = _turn(choice)
+        while turn is not None:
+            events += self._send(choice, turn)
+            turn = _turn(choice) if turn.done else None
+        return events
+
+    def _send(self, choice: Choice, call: Call) -> list[Event]:
+        """What a call has: not before its name is known, and not twice."""
+        if not call.name or call.done:
             return []
         events: list[Event] = []
         if not call.started:
             call.started = True
             call.block = self._next_block()
+            if self._keeps_text:
+                choice.blocks.append({"kind": "tool_call", "id": call.id, "call": call})
             start = {"id": call.id, "name": call.name, "index": call.index}
             events.append(self._block_event(choice, "tool_call_start", call.block, call=start))
-        for piece in call.waiting:
-            events.append(
-                self._block_event(
-                    choice, "tool_call_delta", call.block, text=piece, call={"id": call.id, "index": call.index}
-                )
-            )
-        call.waiting = []
-        return events
-
-    @staticmethod
-    def _before(choice: Choice, call: Call) -> bool:
-        return any(not other.done for other in choice.calls[: call.index])
-
-    def _finish_call(self, choice: Choice, call: Call) -> list[Event]:
-        """A call is complete. Arguments that never came are `{}`."""
-        if call.done or (self._serial and self._before(choice, call)):
-            return []
-        events = self._advance(choice, call)
-        if not call.started:
-            return events
-        if not call.arguments:
-            call.arguments.append("{}")
-            call.waiting.append("{}")
-            events += self._advance(choice, call)
-        call.done = True
-        events.append(self._block_event(choice, "tool_call_done", call.block, call=call.as_json()))
+        if call.complete:
+            call.settle()
+        for piece in call.take_waiting():
+            known = {"id": call.id, "name": call.name, "index": call.index}
+            events.append(self._block_event(choice, "tool_call_delta", call.block, text=piece, call=known))
+        if call.complete:
+            call.done = True
+            end = self._block_event(choice, "tool_call_done", call.block, call=call.as_json())
+            events.append(_with_reason(choice, end))
         return events
 
     def _close(self, choice: Choice) -> list[Event]:
         """Close the blocks that are open."""
-        name = _STOPS.get(choice.state)
-        if name is not None:
-            whole = "".join(choice.open_text)
-            return [self._block_event(choice, f"{name}_stop", choice.open_block, text=whole)]
-        return [event for call in choice.calls for event in self._finish_call(choice, call)]
+        kind = KINDS.get(choice.state)
+        if kind is None:
+            return [event for call in choice.calls for event in self._complete(choice, call)]
+        whole, state = "".join(choice.open_text), choice.state_given
+        if self._keeps_text:
+            block: JsonObject = {"kind": kind, "id": choice.block_id, "text": whole}
+            choice.blocks.append(block if state is None else {**block, "state": state})
+        stop = self._block_event(choice, f"{kind}_stop", choice.open_block, text=whole)
+        choice.state_given = None
+        return [_with_reason(choice, stop if state is None else {**stop, "state": state})]
 
     # -- out
 
@@ -318,17 +314,13 @@ class Lifecycle:
             )
         events = self.start()
         for choice in self._choices:
+            choice.finish_reason = choice.reason()
             events += self._close(choice)
             choice.state = FINISHED
+            if any(call.arguments and not call.started for call in choice.calls):
+                raise _bad_call("a tool call has no name")
         self._complete_out()
-        events += [
-            {
-                "kind": "finish",
-                "choice": choice.index,
-                "finish_reason": self.out["choices"][choice.index]["finish_reason"],
-            }
-            for choice in self._choices
-        ]
+        events += [_finish(choice) for choice in self._choices]
         events += [{"kind": "usage", "choice": 0}] if self.out["usage"] is not None else []
         self.closed = True
         return [*events, {"kind": "end", "choice": 0}]
@@ -342,35 +334,49 @@ class Lifecycle:
 
     def _complete_out(self) -> None:
         self.out["usage"] = complete_usage(self._usage)
-        self.out["choices"] = [self._finished(choice) for choice in self._choices]
+        self.out["choices"] = [choice.whole() for choice in self._choices]
         first = self.out["choices"][0]
         self.out.update((key, value) for key, value in first.items() if key != "index")
 
-    @staticmethod
-    def _finished(choice: Choice) -> JsonObject:
-        reason = choice.finish_reason or "stop"
-        calls = [call.as_json() for call in choice.calls if call.started]
-        if calls and reason == "stop":
-            reason = "tool_calls"
-        elif reason == "tool_calls" and not calls:
-            reason = "stop"
-        return {
-            "index": choice.index,
-            "text": "".join(choice.text) if choice.text else None,
-            "reasoning": "".join(choice.reasoning) if choice.reasoning else None,
-            "refusal": None,
-            "tool_calls": calls,
-            "finish_reason": reason,
-        }
+
+def _turn(choice: Choice) -> Call | None:
+    """Whose turn it is where calls go one after the other: the one that has begun, else the first that has a name."""
+    open_calls = [call for call in choice.calls if call.name and not call.done]
+    return next((call for call in open_calls if call.started), open_calls[0] if open_calls else None)
+
+
+def _with_reason(choice: Choice, event: Event) -> Event:
+    """The end of a block that the end of the answer closed says why: only so a cut block can be told from a whole."""
+    return event if choice.finish_reason is None else {**event, "finish_reason": choice.reason()}
+
+
+def _finish(choice: Choice) -> Event:
+    event: Event = {"kind": "finish", "choice": choice.index, "finish_reason": choice.reason()}
+    return event if choice.waiting_logprobs is None else {**event, "logprobs": choice.waiting_logprobs}
+
+
+def _bad_call(detail: str) -> UpstreamError:
+    return UpstreamError(
+        ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"), detail=detail
+    )
+
+
+def _stop_sequence(choice: Choice, value: Json) -> list[Event]:
+    choice.stop_sequence = value
+    return []
 
 
 _PIECES: Final[Mapping[str, Callable[[Lifecycle, Choice, Json], list[Event]]]] = {
-    "reasoning": lambda self, choice, value: self._take_text(choice, value, "reasoning"),
-    "reasoning_total": lambda self, choice, value: self._take_total(choice, value, "reasoning_total"),
-    "text": lambda self, choice, value: self._take_text(choice, value, "text"),
-    "text_total": lambda self, choice, value: self._take_total(choice, value, "text_total"),
-    "tool_call": lambda self, choice, value: self._take_call(choice, value),
-    "tool_calls": lambda self, choice, value: self._take_calls(choice, value),
+    "stop_sequence": lambda _life, choice, value: _stop_sequence(choice, value),
+    "logprobs": lambda life, choice, value: life._take_logprobs(choice, value),
+    "reasoning": lambda life, choice, value: life._take_text(choice, value, "reasoning"),
+    "reasoning_total": lambda life, choice, value: life._take_total(choice, value, "reasoning_total"),
+    "reasoning_state": lambda life, choice, value: life._take_state(choice, value),
+    "refusal": lambda life, choice, value: life._take_text(choice, value, "refusal"),
+    "text": lambda life, choice, value: life._take_text(choice, value, "text"),
+    "text_total": lambda life, choice, value: life._take_total(choice, value, "text_total"),
+    "tool_call": lambda life, choice, value: life._take_call(choice, value),
+    "tool_calls": lambda life, choice, value: life._take_calls(choice, value),
 }
 """What each key of a piece does, in the order in which one piece's keys count."""
 
@@ -384,10 +390,18 @@ def replay(out: JsonObject, pieces: Callable[[str], Iterable[str]]) -> Iterable[
     """A whole reply as the pieces of a stream: what an endpoint that cannot stream is emulated with."""
     for choice in out["choices"]:
         index = choice["index"]
-        for key in ("reasoning", "text"):
-            for piece in pieces(choice[key]) if choice.get(key) else ():
-                yield {"choice": index, key: piece}
-        if choice["tool_calls"]:
-            yield {"choice": index, "tool_calls": choice["tool_calls"]}
-        yield {"choice": index, "finish_reason": choice["finish_reason"]}
+        if choice.get("logprobs") is not None:
+            yield {"choice": index, "logprobs": choice["logprobs"]}
+        for block in choice.get("blocks") or ordered_blocks(choice):
+            if block["kind"] == "tool_call":
+                yield {"choice": index, "tool_calls": [block["call"]]}
+            elif block["kind"] in KINDS.values():
+                yield from ({"choice": index, block["kind"]: piece} for piece in pieces(block.get("text") or ""))
+            if block.get("state") is not None:
+                yield {"choice": index, "reasoning_state": block["state"]}
+        yield {
+            "choice": index,
+            "finish_reason": choice["finish_reason"],
+            "stop_sequence": choice.get("stop_sequence"),
+        }
     yield {"usage": out["usage"], "cost": out.get("cost"), "meta": out.get("meta")}

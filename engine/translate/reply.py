@@ -22,6 +22,7 @@ _ID_CHARS: Final = 28
 
 FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
 _TEXTS: Final = ("text", "reasoning", "refusal")
+_PIECE_TEXTS: Final = frozenset({*_TEXTS, "text_total", "reasoning_total"})
 _CHOICE_KEYS: Final = (*_TEXTS, "tool_calls", "finish_reason", "stop_sequence", "logprobs", "blocks")
 _COUNTS: Final = (
     "prompt_tokens",
@@ -137,7 +138,7 @@ def _call(call: Json, position: int, generated_id: str, endpoint: str, codec: Co
     if not isinstance(name, str) or not name:
         raise _unfit(endpoint, f"tool_calls[{position}].name", name)
     arguments = call.get("arguments")
-    if arguments is None or arguments == "":
+    if arguments is None or (isinstance(arguments, str) and arguments.strip() in ("", "null")):
         arguments = "{}"
     elif not isinstance(arguments, str):
         arguments = codec.dumps(arguments).decode()
@@ -148,6 +149,36 @@ def _call(call: Json, position: int, generated_id: str, endpoint: str, codec: Co
         "arguments": arguments,
         "index": position,
     }
+
+
+def fitted(piece: JsonObject, endpoint: str, codec: Codec) -> JsonObject:
+    """A piece of a stream whose values have the types of the canonical form; arguments are JSON text.
+
+    Raises TranslationError, as for an answer that came whole.
+    """
+    for key, value in piece.items():
+        if key in _PIECE_TEXTS and value is not None and not isinstance(value, str):
+            raise _unfit(endpoint, key, value)
+    reason = piece.get("finish_reason")
+    if reason is not None and reason not in FINISH_REASONS:
+        raise _unfit(endpoint, "finish_reason", reason)
+    if piece.get("tool_calls"):
+        calls = piece["tool_calls"]
+        if not isinstance(calls, list):
+            raise _unfit(endpoint, "tool_calls", calls)
+        piece = {**piece, "tool_calls": [_call(call, at, "", endpoint, codec) for at, call in enumerate(calls)]}
+    if piece.get("tool_call"):
+        piece = {**piece, "tool_call": _call_piece(piece["tool_call"], endpoint, codec)}
+    return piece
+
+
+def _call_piece(call: Json, endpoint: str, codec: Codec) -> JsonObject:
+    if not isinstance(call, dict):
+        raise _unfit(endpoint, "tool_call", call)
+    arguments = call.get("arguments")
+    if arguments is None or isinstance(arguments, str):
+        return call
+    return {**call, "arguments": codec.dumps(arguments).decode()}
 
 
 def _finish(value: Json, choice: JsonObject, endpoint: str) -> str:
@@ -165,15 +196,16 @@ def _blocks(choice: JsonObject, written: Iterable[JsonObject]) -> list[JsonObjec
     own = [
         {**block, "call": next(calls, None)} if block.get("kind") == "tool_call" else dict(block) for block in written
     ]
-    if own:
-        return [{**block, "index": index} for index, block in enumerate(own)]
+    return [{**block, "index": index} for index, block in enumerate(own)] if own else ordered_blocks(choice)
+
+
+def ordered_blocks(choice: JsonObject) -> list[JsonObject]:
+    """The blocks of a choice that was given by its short keys: thoughts, refusal, text, calls."""
     blocks: list[JsonObject] = [
-        {"kind": kind, "text": choice[kind]} for kind in ("reasoning", "refusal", "text") if choice[kind]
+        {"kind": kind, "text": choice[kind]} for kind in ("reasoning", "refusal", "text") if choice.get(kind)
     ]
     blocks += [{"kind": "tool_call", "id": call["id"], "call": call} for call in choice["tool_calls"]]
-    for index, block in enumerate(blocks):
-        block["index"] = index
-    return blocks
+    return [{**block, "index": index} for index, block in enumerate(blocks)]
 
 
 def _is_count(value: Json) -> bool:

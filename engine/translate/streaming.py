@@ -15,6 +15,7 @@ from engine.translate.failures import raised_in_stream
 from engine.translate.framing import FRAMERS, Frame, FramingError
 from engine.translate.lifecycle import Event, Lifecycle
 from engine.translate.plan import ClientStreamPlan, Codec, StreamPlan, StreamRule
+from engine.translate.reply import fitted
 from engine.translate.wire import Target
 from engine.types import ABSENT, Json, JsonObject, Scope
 
@@ -46,6 +47,7 @@ class UpstreamStream:
         self._target = target
         self._plan = plan
         self._framer = FRAMERS[plan.framing]()
+        self._codec = codec
         self._loads = codec.loads
         self._scope = {**scope, "st": dict(plan.state), "ev": None}
         self.ended = False
@@ -164,7 +166,9 @@ class UpstreamStream:
             scope["st"] = {**scope["st"], **changes}
         if rule.raises is not None:
             raise raised_in_stream(self._target, rule.raises(scope), rule.place)
-        pieces: list[JsonObject] = rule.emit(scope) if rule.emit is not None else []
+        pieces: list[JsonObject] = (
+            [fitted(piece, self._target.plan.id, self._codec) for piece in rule.emit(scope)] if rule.emit else []
+        )
         self.ended = self.ended or rule.end
         return pieces
 
@@ -267,12 +271,14 @@ class Translation:
     """A streamed answer from pieces to client bytes.
 
     `pieces` filters what the rules give (the reader of tool calls); `client` may be None, where a stream is collected
-    into one reply. `note` makes what is said before the last frames, of what is known only then.
+    into one reply. `note` makes what is said before the last frames, of what is known only then. `failure` is a piece
+    that cannot follow what went before it: the bytes up to it are still given, and `end` raises it.
     """
 
     def __init__(self, lifecycle: Lifecycle, client: ClientStream | None, pieces: PieceFilter | None = None) -> None:
         self.lifecycle = lifecycle
         self.note: Callable[[], bytes] | None = None
+        self.failure: UpstreamError | None = None
         self._client = client
         self._filter = pieces
 
@@ -281,21 +287,32 @@ class Translation:
         return self._write(self.lifecycle.start())
 
     def take(self, pieces: Iterable[JsonObject]) -> bytes:
-        """The client bytes of some pieces."""
+        """The client bytes of some pieces. Raises UpstreamError where the first of them cannot follow."""
+        if self._filter is None:
+            return self._taken(pieces)
+        return self._taken(each for piece in pieces for each in self._filter(piece))
+
+    def _taken(self, pieces: Iterable[JsonObject]) -> bytes:
         events: list[Event] = []
-        for piece in pieces:
-            for each in self._filter(piece) if self._filter is not None else (piece,):
-                events += self.lifecycle.take(each)
+        try:
+            for piece in pieces:
+                events += self.lifecycle.take(piece)
+        except UpstreamError as failure:
+            self.failure = failure
+            if not events:
+                raise
         return self._write(events)
 
     def flush(self) -> bytes:
         """What a filter held back; not when the answer was cut, which `end` is about to say."""
-        if self._filter is None or not self.lifecycle.is_complete:
+        if self._filter is None or self.failure is not None or not self.lifecycle.is_complete:
             return b""
-        return self._write([event for piece in self._filter.finish() for event in self.lifecycle.take(piece)])
+        return self._taken(self._filter.finish())
 
     def end(self) -> bytes:
-        """The last frames, after `flush`. Raises UpstreamError where the answer was cut."""
+        """The last frames, after `flush`. Raises UpstreamError where the answer was cut, or damaged before."""
+        if self.failure is not None:
+            raise self.failure
         noted = self.note() if self.note is not None and self.lifecycle.is_complete else b""
         return noted + self._write(self.lifecycle.end())
 

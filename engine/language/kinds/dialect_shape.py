@@ -10,6 +10,7 @@ from engine.language.shapes import Bool, Condition, Field, ListOf, MapOf, Number
 OPERATION_KINDS: Final = ("chat", "models", "model", "answer")
 EVENTS: Final = (
     "start", "text_start", "text", "text_stop", "reasoning_start", "reasoning", "reasoning_stop",
+    "refusal_start", "refusal", "refusal_stop",
     "tool_call_start", "tool_call_delta", "tool_call_done", "heartbeat", "finish", "usage", "end", "error",
 )  # fmt: skip
 

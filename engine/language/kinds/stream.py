@@ -21,6 +21,9 @@ _IGNORED: Final = StreamRule("")
 _RULE_KEYS: Final = ("select", "cases", "default", "set", "emit", "raise", "end")
 _CONTENT_TYPES: Final = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 _NEEDED_EVENTS: Final = ("text", "tool_call_done", "end", "error")
+_REFUSALS: Final = ("refusal_start", "refusal", "refusal_stop")
+"""A dialect that says nothing of them sends a refusal as its text: nothing is lost."""
+
 _STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "tool_call_done": ("tool_call_start", "tool_call_delta"),
     "end": ("finish",),
@@ -205,6 +208,10 @@ def compile_client_stream(
                 "E193", f"the stream does not say what it sends on `{name}`", (section or node).mark,
                 help=(f"{name}: {{send: …}}   or   {name}: ignore",),
             )  # fmt: skip
+    for name in _REFUSALS if not handled & {"refusal", "refusal_start", "refusal_stop"} else ():
+        as_text = name.replace("refusal", "text")
+        if as_text in events:
+            events[name] = events[as_text]
     event = node.get("event")
     number = node.get("number")
     number_value = to_json(number) if isinstance(number, MappingNode) else {}
@@ -236,6 +243,6 @@ def _frames(builds: list[Build]) -> Build:
 
 
 def _keeps_text(usage: Usage, handled: set[str]) -> bool:
-    wanted = {"text", "reasoning", "choices", "blocks", "tool_calls"}
+    wanted = {"text", "reasoning", "choices", "blocks", "tool_calls", "logprobs"}
     reads_out = any(path[0] == "out" and (len(path) == 1 or path[1] in wanted) for path in usage.paths)
     return reads_out or bool(handled & {"text_stop", "reasoning_stop"})
