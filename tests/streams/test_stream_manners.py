@@ -264,6 +264,7 @@ def test_an_upstream_that_refuses_to_stream_is_asked_again(tmp_path: Path, recor
         heard, again = stage.ask("ping"), stage.ask("ping")
         bodies = [json.loads(seen.body).get("stream") for seen in upstream.requests]
         counts = stage.stats
+        stage.wait_for(lambda: len(records) == 2)
 
     assert ["pong", "pong"] == [heard.text, again.text]
     assert [True, None, None] == bodies
@@ -294,6 +295,7 @@ def test_an_endpoint_that_only_streams_answers_whole(tmp_path: Path, records: li
     with FakeUpstream(reply(GOOD, headers=SSE)) as upstream, _plain(tmp_path, upstream.url) as stage:
         heard = stage.ask("hi", stream=False)
         counts = stage.stats
+        stage.wait_for(lambda: bool(records))
 
     choice = heard.json["choices"][0]
     assert ("a", "stop", 4) == (
@@ -324,6 +326,7 @@ def test_a_stream_leaves_its_record(native: Stage, records: list[dict[str, Any]]
     """Usage, cost, how it was made; for one that failed the code, and the text that went before."""
     native.ask("ping")
     native.ask("mock:error_event")
+    native.wait_for(lambda: len(records) == 2)
 
     good, failed = records
     assert (200, "native", 18) == (good["status"], good["streamed"], good["usage"]["total_tokens"])
