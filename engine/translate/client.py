@@ -7,6 +7,7 @@ from typing import Final
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.canonical import KIND_NAMES, check_request, missing, refuse
 from engine.translate.losses import Losses
+from engine.translate.pairing import pair_results
 from engine.translate.plan import AnswerPlan, Codec, DialectPlan, OperationPlan
 from engine.translate.wire import ClientReply, HttpInput
 from engine.types import ABSENT, Json, JsonObject, Scope
@@ -31,7 +32,10 @@ def read_client(
         raise
     except EngineError as error:
         raise _unreadable(dialect, operation, error) from error
-    return check_request(_with_unread(request, body, operation))
+    request = _with_unread(request, body, operation)
+    if "messages" in request:
+        request = {**request, "messages": pair_results(request["messages"])}
+    return check_request(request)
 
 
 _DATA_FAULT: Final = "R002"
