@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from engine.translate.losses import Losses
+from engine.translate.passing import Passage
 from engine.translate.plan import DialectPlan, OperationPlan
 from engine.translate.wire import Context, HttpInput
 from engine.types import JsonObject, Secret
@@ -52,7 +53,8 @@ class Record:
     """What happened to one call. The log line is made of these fields and of nothing else (rule R3).
 
     `duration_ms` is the whole time, `upstream_ms` the part spent waiting for upstreams; `detail` is for the operator.
-    `streamed` is how a stream was made: native, emulated, or fallback (emulated after a stream that failed).
+    `streamed` is how a stream was made: native, emulated, or fallback (emulated after a stream that failed). `passed`
+    says that the client's body went up as it was.
     """
 
     request_id: str
@@ -67,6 +69,7 @@ class Record:
     status: int = 0
     code: str | None = None
     streamed: str = ""
+    passed: bool = False
     calls: int = 0
     upstream_status: int | None = None
     upstream_ms: float = 0.0
@@ -81,8 +84,9 @@ class Record:
 
 @dataclass(slots=True)
 class Progress:
-    """What the stages of one call hand on: the losses so far and the record."""
+    """What the stages of one call hand on: the losses so far, the record, and the client's body if it may pass."""
 
     record: Record
     losses: Losses = field(default_factory=Losses)
     request: JsonObject | None = None
+    passage: Passage | None = None

@@ -28,7 +28,9 @@ class ChatRun:
     def __init__(
         self, gateway: Gateway, call: ClientCall, progress: Progress, request: JsonObject, choice: Choice
     ) -> None:
-        self.context: Context = replace(new_context(call.request_id), client_wire=call.dialect.wire)
+        self.context: Context = replace(
+            new_context(call.request_id), client_wire=call.operation.wire, passage=progress.passage
+        )
         self._gateway = gateway
         self._call = call
         self._progress = progress
@@ -94,6 +96,7 @@ class ChatRun:
             choices=self._request.get("n") or 1,
             only=self._only,
             tells=self._gateway.config.expose_headers,
+            passage=self._progress.passage,
         )
 
     async def explained(self, failure: UpstreamError) -> UpstreamError:

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from engine.errors import ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.gateway.call import Record
 from engine.translate.lifecycle import Lifecycle
+from engine.translate.passing import Passage
 from engine.translate.streaming import ClientStream, Translation
 
 REPORTED: Final = (RequestError, UpstreamError, TranslationError)
@@ -41,9 +42,13 @@ class Voice(Protocol):
 
 
 class StreamVoice:
-    """Speaks in the frames of the client's dialect. `text` is what a heartbeat holds; null is a comment."""
+    """Speaks in the frames of the client's dialect. `text` is what a heartbeat holds; null is a comment.
 
-    def __init__(self, life: Lifecycle, client: ClientStream, text: str | None) -> None:
+    Between an upstream's own frames, which pass through, it says as little as the dialect allows.
+    """
+
+    def __init__(self, life: Lifecycle, client: ClientStream, text: str | None, passage: Passage | None = None) -> None:
+        self._passage = passage
         self._life = life
         self._client = client
         self._text = text
@@ -51,11 +56,15 @@ class StreamVoice:
 
     def open(self) -> bytes:
         """See `Voice.open`."""
-        return self._translation.open()
+        return b"" if self._passes else self._translation.open()
 
     def heartbeat(self) -> bytes:
         """See `Voice.heartbeat`."""
-        return b"" if self._life.closed else self._client.heartbeat(self._text)
+        return b"" if self._life.closed else self._client.heartbeat(None if self._passes else self._text)
+
+    @property
+    def _passes(self) -> bool:
+        return self._passage is not None and self._passage.taken
 
     def fail(self, info: ErrorInfo) -> bytes:
         """See `Voice.fail`."""

@@ -31,6 +31,7 @@ from engine.gateway.targets import configured_secrets, make_target
 from engine.gateway.upstream import HttpUpstream
 from engine.translate.client import own_answer, read_client, read_model_id, write_error, write_reply
 from engine.translate.exchange import models_exchange
+from engine.translate.passing import Passage
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
 from engine.translate.wire import ClientReply, Context
 from engine.types import Json, JsonObject
@@ -153,7 +154,9 @@ class Gateway:
         if isinstance(out, StreamReply):
             return out
         progress.record.usage, progress.record.cost = out.get("usage"), out.get("cost")
-        return self.write(call, {"req": request, "out": out}, run.context)
+        passed = progress.passage.reply if progress.passage is not None else None
+        progress.record.passed = passed is not None
+        return self.write(call, {"req": request, "out": out}, run.context, passed)
 
     async def _serve_models(self, call: ClientCall, progress: Progress) -> ClientReply:
         models = await self.models.union(call.caller, self._wanted(call))
@@ -185,6 +188,10 @@ class Gateway:
     def _read(self, call: ClientCall, body: Json, progress: Progress) -> JsonObject:
         options = self._options[call.dialect.id]
         progress.request = read_client(call.dialect, call.operation, body, call.http, options, progress.losses)
+        if call.operation.wire is not None:
+            stream = call.operation.stream
+            framing = stream.framing if stream is not None else None
+            progress.passage = Passage(call.body, body, framing, tuple(progress.losses.items))
         return progress.request
 
     def _check_counts(self, request: JsonObject) -> None:
@@ -223,10 +230,10 @@ class Gateway:
         send = self.senders.whole(upstream.name, context.request_id, Record(context.request_id))
         return await run_exchange(exchange, send)
 
-    def write(self, call: ClientCall, scope: JsonObject, context: Context) -> ClientReply:
-        """Write a canonical answer in the shape of the call's dialect."""
+    def write(self, call: ClientCall, scope: JsonObject, context: Context, passed: bytes | None = None) -> ClientReply:
+        """Write a canonical answer in the shape of the call's dialect; `passed` is one that is in it already."""
         full = {**scope, "ctx": context.for_client(time.monotonic()), "opt": self.dialect_options(call)}
-        return write_reply(call.dialect, call.operation, full, self.codec)
+        return write_reply(call.dialect, call.operation, full, self.codec, passed)
 
     def _with_headers(self, reply: Reply, record: Record) -> Reply:
         told = {

@@ -27,6 +27,7 @@ from engine.gateway.upstream import LiveReply
 from engine.translate.chat import Chat, LiveAnswer
 from engine.translate.lifecycle import Lifecycle, replay
 from engine.translate.losses import Losses
+from engine.translate.passing import Passage
 from engine.translate.plan import ClientStreamPlan, Codec, EndpointPlan
 from engine.translate.streaming import ClientStream, Translation, words
 from engine.translate.wire import UpstreamReply, UpstreamRequest
@@ -105,6 +106,7 @@ class StreamJob:
     choices: int = 1
     only: bool = False
     tells: bool = True
+    passage: Passage | None = None
 
 
 class Streams:
@@ -139,7 +141,7 @@ class Streams:
         else:
             source, within_s = self._emulated(job, life, client), self._config.grace_s
         beat = job.upstream.heartbeat
-        voice = StreamVoice(life, client, HEARTBEAT_STYLES[beat.style])
+        voice = StreamVoice(life, client, HEARTBEAT_STYLES[beat.style], job.passage)
         delivery = Delivery(source, voice, job.record, self.counts.failures)
         await delivery.hold(within_s)
         return StreamReply(200, {"content-type": client.content_type, **_HEADERS}, delivery, beat.every_s)
@@ -253,6 +255,7 @@ class Streams:
                 async for made in frames:
                     yield made
         finally:
+            job.record.passed = job.passage is not None and job.passage.taken
             job.record.usage = life.usage_so_far()
             job.record.cost = life.out.get("cost")
             job.record.losses = job.losses.header()

@@ -19,6 +19,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     **dict.fromkeys(("models", "pieces", "replies"), ((list,), "a list")),
     **dict.fromkeys(("operation", "heartbeat", "wire"), ((str,), "a text")),
     "stream": ((str, bool), "a sample, as text"),
+    "body": ((str,), "the client's body, as JSON text"),
 }
 
 

@@ -19,6 +19,8 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "calls": (*_REQUEST, "steps", "request", "base_url", "auth", "hosts", "errors"),
     "result": ("response", "errors", "define", "options"),
     "models": ("models.list", "define", "options"),
+    "sent": (*_REQUEST, "edits", "wire"),
+    "passed": ("response", "errors", "define", "options", "edits", "wire"),
     # dialects; one with a single operation has its sections at the top
     "request": ("operations", "request", "refuse", "losses", "define", "options"),
     "response": ("operations", "response", "errors", "define", "options"),

@@ -17,6 +17,7 @@ from engine.language.case_calls import conversation
 from engine.language.case_given import UNRUNNABLE, why_unrunnable, wrong_given
 from engine.language.case_parts import holds_for
 from engine.language.inherit import Resolved
+from engine.language.passing_cases import pass_through
 from engine.language.problems import Mark, Problems, did_you_mean
 from engine.language.reader import MappingNode, Node, to_json
 from engine.language.stream_cases import client_chunks, collect, events_of, sample_bytes, splits
@@ -43,8 +44,19 @@ _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "object": dict,
     "any": object,
 }
-ENDPOINT_GIVEN: Final = ("request", "reply", "replies", "models_reply", "options", "models", "model", "stream", "wire")
-ENDPOINT_EXPECT: Final = ("body", "wire", "calls", "result", "models", "error", "losses")
+ENDPOINT_GIVEN: Final = (
+    "request",
+    "reply",
+    "replies",
+    "models_reply",
+    "options",
+    "models",
+    "model",
+    "stream",
+    "wire",
+    "body",
+)
+ENDPOINT_EXPECT: Final = ("body", "wire", "calls", "result", "models", "error", "losses", "sent", "passed")
 DIALECT_GIVEN: Final = (
     *("client", "operation", "http", "options", "out", "req", "err", "models", "model", "in"),
     *("stream", "pieces", "heartbeat"),
@@ -216,6 +228,9 @@ def _endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObj
     else:
         wire = wire_of(build_chat_request(target, scope, losses, codec), codec)
         outcome["wire"], outcome["body"] = wire, wire.get("body")
+    if "body" in given:
+        reply = _reply_of(given["reply"], codec) if "reply" in given else None
+        outcome.update(pass_through(target, {**given, "request": request}, reply, scope, losses, codec))
     return outcome
 
 

@@ -193,6 +193,10 @@ E210 token exchange is wrong
     A token needs `value` and `expires`, a boolean `refresh_when`, and no secret in a query unless allowed.
 E220 steps are wrong
     Step names are unique, `until` has `every_s` and `for_s`, and a step reads earlier steps only.
+E221 edits that can never be used
+    Edits are for bodies that pass as they are between a client and an endpoint of the same wire: the endpoint names
+    its `wire`, makes one call, sends JSON, and has its credentials outside the body. Remove them, or what stands in
+    their way.
 E230 regular expression is wrong
     The pattern does not compile on the linear-time engine. Look-behind and back references do not exist there.
 E240 toolformat is wrong

@@ -3,6 +3,9 @@
 Maps merge by key; scalars and lists replace; null is data. `$replace` replaces a map or an operator node, `$remove`
 deletes and must hit. In an overlay every key must exist in the target, new ones go inside `$add`. Every node keeps the
 mark of the file it came from, so a problem in an inherited line points at the parent.
+
+`edits` say what a body lacks that passes a mapping by. So a file that changes the request or the reply and says
+nothing of them does not inherit them: its own changes would have no effect on such a body.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from engine.language.problems import Problems, did_you_mean
 from engine.language.reader import Entry, MappingNode, Node, ScalarNode, SequenceNode
 
 NOT_INHERITED: Final = frozenset({"mapping", "id", "title", "doc", "abstract", "extends", "tests"})
+_STANDS_FOR: Final = frozenset({"request", "response", "stream", "steps"})
+"""The sections that a body does not come to where it passes with `edits`."""
+
 _MERGE_WORDS: Final = frozenset({"$replace", "$remove", "$add"})
 
 
@@ -69,6 +75,7 @@ class Resolver:
                     if key not in ("mapping", "target", "doc", "title")
                 },
             )
+            root = _without_stale_edits(root, changes)
             root = _Merge(self._problems, overlay=True, owner=base.id).mapping(root, changes, "")
         return replace(base, root=root, overlays=tuple(mine), base=base) if mine else base
 
@@ -108,8 +115,18 @@ class Resolver:
         inherited = MappingNode(
             parent.root.mark, {key: each for key, each in parent.root.entries.items() if key not in NOT_INHERITED}
         )
+        inherited = _without_stale_edits(inherited, document.root)
         merged = _Merge(self._problems, overlay=False, owner=parent.id).mapping(inherited, document.root, "")
         return Resolved(document, merged, (parent, *parent.lineage))
+
+
+def _without_stale_edits(base: MappingNode, over: MappingNode) -> MappingNode:
+    """The base without its `edits`, where `over` changes what they stand for and has none of its own."""
+    added = over.get("$add")
+    own = over.entries.keys() | (added.entries.keys() if isinstance(added, MappingNode) else set())
+    if "edits" not in base.entries or "edits" in own or not own & _STANDS_FOR:
+        return base
+    return MappingNode(base.mark, {key: each for key, each in base.entries.items() if key != "edits"})
 
 
 def _refuse_merge_words(node: Node, problems: Problems) -> None:

@@ -31,7 +31,7 @@ Pairs = list[tuple[str, Json]]
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A request without its credentials; `body` is the tree, or ABSENT."""
+    """A request without its credentials; `body` is the tree, or finished bytes, or ABSENT."""
 
     call: CallPlan
     url: str
@@ -40,13 +40,15 @@ class _Draft:
     body: Json
 
 
-def build_call(target: Target, call: CallPlan, scope: Scope, codec: Codec) -> UpstreamRequest:
-    """Build one upstream request with the endpoint's credentials in it.
+def build_call(
+    target: Target, call: CallPlan, scope: Scope, codec: Codec, passed: bytes | None = None
+) -> UpstreamRequest:
+    """Build one upstream request with the endpoint's credentials in it; `passed` stands for what its tree would make.
 
     Raises RequestError where the client's data cannot stand in it, TranslationError where the mapping's cannot.
     """
     plan = target.plan
-    draft = _draft(target, call, scope)
+    draft = _draft(target, call, scope, passed)
     if plan.token is None and plan.sign is None:
         return _finished(target, draft, scope, codec)
 
@@ -66,14 +68,16 @@ def build_call(target: Target, call: CallPlan, scope: Scope, codec: Codec) -> Up
     return UpstreamRequest(bare.method, bare.url, bare.query, bare.headers, bare.body, bare.origin, seal)
 
 
-def _draft(target: Target, call: CallPlan, scope: Scope) -> _Draft:
+def _draft(target: Target, call: CallPlan, scope: Scope, passed: bytes | None = None) -> _Draft:
     url, query = _address(target, call, scope)
     query += _pairs(run(call.query, scope, target, "request") if call.query else None)
     own: Pairs = []
     if call.headers is not None:
         made = run(call.headers, scope, target, "request")
         own = [(name, _header_value(value)) for name, value in (made.items() if isinstance(made, dict) else ())]
-    body = run(call.body, scope, target, "request") if call.body is not None else ABSENT
+    body: Json = passed
+    if passed is None:
+        body = run(call.body, scope, target, "request") if call.body is not None else ABSENT
     return _Draft(call, url, query, own, body)
 
 
@@ -123,6 +127,8 @@ def _encoded(draft: _Draft, credentials: JsonObject, scope: Scope, codec: Codec)
 
 def _body(draft: _Draft, credentials: JsonObject | None, scope: Scope, codec: Codec) -> tuple[bytes | None, str | None]:
     body, encode = draft.body, draft.call.encode
+    if isinstance(body, bytes):  # the client's own (see `passing`)
+        return body, _CONTENT_TYPES["json"]
     if credentials:
         body = {**(body if isinstance(body, dict) else {}), **credentials}
     if body is ABSENT:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.errors import UpstreamError
-from engine.translate.exchange import check_rules, read_reply, request_scope
+from engine.translate.calls import run
+from engine.translate.exchange import check_rules, reply_scope, request_scope
 from engine.translate.lifecycle import Lifecycle
 from engine.translate.losses import Losses
+from engine.translate.passing import PassedFrames
 from engine.translate.plan import Codec
 from engine.translate.prepare import prepare, unsupported
 from engine.translate.reply import build_reply, reply_id
@@ -73,6 +75,10 @@ class Chat:
         fitted = self._with_json(self._with_tools(request, str(model["id"])))
         prepared = prepare(target.plan, fitted, str(model["id"]), losses, context.client_wire)
         self.scope = request_scope(target, prepared, model, context)
+        passage = context.passage
+        if passage is not None:
+            passage.decide(target, request, self.scope, losses, context.client_wire)
+        self._passage = passage if passage is not None and passage.taken else None
 
     def _with_tools(self, request: JsonObject, model_id: str) -> JsonObject:
         """Tools written into the prompt, where the endpoint has none and a format says how."""
@@ -101,6 +107,8 @@ class Chat:
     def opened(self) -> Exchange[UpstreamRequest]:
         """Make every call but the last, whose request is returned. Raises RequestError where a rule refuses."""
         check_rules(self.target, self.scope, self.losses)
+        if self._passage is not None:
+            return self._passage.request(self.target, self.scope, self._codec)
         return (yield from first_calls(self.target, self.scope, self._codec))
 
     def replied(self) -> Exchange[UpstreamReply]:
@@ -113,7 +121,10 @@ class Chat:
         plan = self.target.plan
         if plan.stream is not None and 200 <= reply.status < 300 and _is_event_stream(reply):
             return self._collected(reply.body)
-        emitted = self.emitted = read_reply(self.target, plan.response, self.scope, reply, self._codec)
+        seen = reply_scope(self.target, self.scope, reply, self._codec)
+        emitted = self.emitted = run(plan.response, seen, self.target, "reply")
+        if self._passage is not None:
+            self._passage.take(self.target, reply, seen, self._codec)
         if self._offer is not None and self._offer.tools and emitted is not ABSENT:
             emitted = read_calls(emitted, self._offer, self.losses, self.readings)
             self._problem = find_problem(emitted, self._offer, self._codec)
@@ -173,6 +184,9 @@ class Chat:
         if plan is None:
             raise ValueError(f"{self.target.plan.id} does not stream")
         upstream = UpstreamStream(self.target, plan, self.scope, self._codec)
+        if self._passage is not None and client is not None:
+            passed = PassedFrames(self.target, life, client.terminator, self.scope, self._codec)
+            return LiveAnswer(upstream, Translation(life, None), insists=plan.insists, passed=passed)
         tools = ToolFilter(self._offer, self.losses) if self._offer is not None and self._offer.tools else None
         return LiveAnswer(upstream, Translation(life, client, tools), self._note_missing_call, insists=plan.insists)
 
@@ -184,14 +198,24 @@ def _is_event_stream(reply: UpstreamReply) -> bool:
 class LiveAnswer:
     """A native stream on its way: upstream bytes in, client bytes out.
 
-    `check` is told at the end whether there were tool calls.
+    `check` is told at the end whether there were tool calls. With `passed` the client gets the upstream's own frames,
+    and the translation only watches what they mean.
     """
 
     def __init__(
-        self, upstream: UpstreamStream, translation: Translation, check: Callable[[bool], None], *, insists: bool
+        self,
+        upstream: UpstreamStream,
+        translation: Translation,
+        check: Callable[[bool], None] | None = None,
+        *,
+        insists: bool,
+        passed: PassedFrames | None = None,
     ) -> None:
         self._check = check
         self._upstream = upstream
+        self._passed = passed
+        if passed is not None:
+            upstream.watch = passed.take
         self.translation = translation
         self._insists = insists
 
@@ -207,11 +231,15 @@ class LiveAnswer:
 
     def feed(self, data: bytes) -> bytes:
         """The client bytes that these upstream bytes make. Raises UpstreamError, TranslationError."""
-        return self.translation.take(self._upstream.feed(data))
+        return self._made(self._upstream.feed(data))
 
     def flush(self) -> bytes:
         """The upstream closed its stream: what was left of it."""
-        return self.translation.take(self._upstream.close())
+        return self._made(self._upstream.close())
+
+    def _made(self, pieces: list[JsonObject]) -> bytes:
+        made = self.translation.take(pieces)
+        return made if self._passed is None else self._passed.drain(ended=self._upstream.ended)
 
     def close(self) -> bytes:
         """The last frames, after `flush`. Raises UpstreamError when the answer was cut or held nothing."""
@@ -222,6 +250,7 @@ class LiveAnswer:
         if self._insists and not self._upstream.ended:
             life.forget_finish()
         held = self.translation.flush()
-        if life.is_complete:
+        if life.is_complete and self._check is not None:
             self._check(life.has_calls)
-        return held + self.translation.end()
+        made = held + self.translation.end()
+        return made if self._passed is None else made + self._passed.rest(ended=self._upstream.ended)

@@ -112,19 +112,26 @@ def own_answer(dialect: DialectPlan, operation: OperationPlan, scope: Scope, cod
     return None
 
 
-def write_reply(dialect: DialectPlan, operation: OperationPlan, scope: Scope, codec: Codec) -> ClientReply:
-    """Run the operation's `response` on `{req, out}`, `{models}` or `{model}` (with `ctx` and `opt`) and encode it."""
-    return _written(f"{dialect.id}.{operation.name}", operation.response, scope, codec)
+def write_reply(
+    dialect: DialectPlan, operation: OperationPlan, scope: Scope, codec: Codec, passed: bytes | None = None
+) -> ClientReply:
+    """Run the operation's `response` on `{req, out}`, `{models}` or `{model}` (with `ctx` and `opt`) and encode it.
+
+    With `passed` that is the body, as it came from an upstream of the same wire.
+    """
+    return _written(f"{dialect.id}.{operation.name}", operation.response, scope, codec, passed)
 
 
-def _written(place: str, answer: AnswerPlan, scope: Scope, codec: Codec) -> ClientReply:
+def _written(place: str, answer: AnswerPlan, scope: Scope, codec: Codec, passed: bytes | None = None) -> ClientReply:
     try:
-        body = answer.body(scope)
+        body = answer.body(scope) if passed is None else None
         extra = answer.headers(scope) if answer.headers is not None else {}
     except EngineError as error:
         info = ErrorInfo("internal", "The answer could not be translated.", code="mapping_response_error")
         raise TranslationError(info, detail=f"{place}: {error}") from error
     headers = {**_JSON_HEADERS, **_header_texts(extra)}
+    if passed is not None:
+        return ClientReply(answer.status, headers, passed)
     if isinstance(body, str) and not headers["content-type"].startswith("application/json"):
         return ClientReply(answer.status, headers, body.encode())
     return ClientReply(answer.status, headers, codec.dumps(None if body is ABSENT else body))

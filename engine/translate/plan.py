@@ -267,6 +267,26 @@ class ClientStreamPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class EditPlan:
+    """What changes in JSON text that passes through: keys that are `set`, keys that are removed.
+
+    A frame of a stream for which `drop` holds does not go to the client.
+    """
+
+    set: tuple[tuple[str, Build], ...] = ()
+    remove: frozenset[str] = frozenset()
+    drop: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EditsPlan:
+    """A compiled `edits`: what changes where client and endpoint speak the same wire (see `passing`)."""
+
+    request: EditPlan
+    response: EditPlan
+
+
+@dataclass(frozen=True, slots=True)
 class ModelsPlan:
     """How to list the upstream's models: one call, and the rule that makes canonical model objects of its reply."""
 
@@ -307,6 +327,7 @@ class EndpointPlan:
     sign: SignPlan | None = None
     tools: ToolsPlan = field(default_factory=ToolsPlan)
     structured: StructuredPlan | None = None
+    edits: EditsPlan | None = None
     toolformats: PatternTable | None = None
     """The formats of `tools.format` by requested model: tuples of `ToolformatPlan`, the first offers."""
     insecure: bool = False
@@ -346,11 +367,15 @@ class OwnAnswer:
 
 @dataclass(frozen=True, slots=True)
 class OperationPlan:
-    """One operation of a dialect, on one or more routes (DECISIONS 2.5). `kind` is chat, models, model or answer."""
+    """One operation of a dialect, on one or more routes (DECISIONS 2.5). `kind` is chat, models, model or answer.
+
+    `wire` is the dialect's, unless the operation says its own.
+    """
 
     name: str
     routes: tuple[RoutePlan, ...]
     kind: str
+    wire: str | None
     request: Build | None
     response: AnswerPlan
     stream: ClientStreamPlan | None

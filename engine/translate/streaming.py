@@ -40,7 +40,8 @@ class UpstreamStream:
 
     State   `ended` once the terminator was seen: what comes after it is ignored (F39). `failure` once a frame meant
             one: the pieces before it are still given, so that no split of the bytes changes what a client gets. `taken`
-            is the place of the rule that the last frame came to, for traces; `closing` once no more bytes come.
+            is the place of the rule that the last frame came to, for traces; `closing` once no more bytes come. `watch`
+            is told of each frame that is in order, and what its data says.
     """
 
     def __init__(self, target: Target, plan: StreamPlan, scope: Scope, codec: Codec) -> None:
@@ -54,6 +55,7 @@ class UpstreamStream:
         self.failure: UpstreamError | TranslationError | None = None
         self.taken = ""
         self.closing = False
+        self.watch: Callable[[Frame, Json], None] | None = None
 
     def feed(self, data: bytes) -> list[JsonObject]:
         """The canonical pieces that these bytes complete; those before a failure first.
@@ -101,9 +103,11 @@ class UpstreamStream:
                 pieces += self.take(frame)
             except (UpstreamError, TranslationError) as failure:
                 self.failure = failure
-                if not pieces:
+                if not pieces and self.watch is None:
                     raise
                 break
+            if self.watch is not None and (self.ended or self._scope["ev"]["json"] is not None):
+                self.watch(frame, self._scope["ev"]["json"])
         return pieces
 
     def take(self, frame: Frame) -> list[JsonObject]:
@@ -261,6 +265,10 @@ class ClientStream:
             return b""
         sent = self.write([{"kind": "heartbeat", "choice": 0, "text": text}])
         return sent or (b": heartbeat\n\n" if self._plan.framing == "sse" else b"")
+
+    def terminator(self) -> bytes:
+        """How the dialect says that an answer is over."""
+        return self.write([{"kind": "end", "choice": 0}])
 
     def comment(self, text: str) -> bytes:
         """A note for whoever reads the wire; it never holds a line end. NDJSON has no comments."""

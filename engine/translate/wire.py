@@ -11,6 +11,7 @@ from engine.translate.tools.plan import ToolformatPlan
 from engine.types import Json, JsonObject, Secret
 
 if TYPE_CHECKING:
+    from engine.translate.passing import Passage
     from engine.translate.sealing import Seal
 
 Result = TypeVar("Result")
@@ -21,7 +22,8 @@ class Context:
     """What the outside world lends to one request. `now` is Unix time in seconds.
 
     `begun` is a clock's reading at its start, for what it took.
-    `client_wire` is the wire of the client's dialect: state that came over it may go to an endpoint of the same wire.
+    `client_wire` is the wire of the client's operation: state that came over it may go to an endpoint of the same wire,
+    and so may the whole body, which is in `passage`.
     """
 
     request_id: str
@@ -29,6 +31,7 @@ class Context:
     stream: bool = False
     client_wire: str | None = None
     begun: float = 0.0
+    passage: Passage | None = None
 
     def as_json(self) -> JsonObject:
         """The object that expressions of an endpoint see as `ctx`."""

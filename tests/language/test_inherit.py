@@ -177,3 +177,28 @@ def test_an_overlay_on_an_abstract_parent_is_not_without_effect_in_silence(write
 def test_remove_takes_true_only(write_mapping: Make) -> None:
     """`$remove` is written `true`; anything else is an error."""
     assert [] != found(write_mapping(PARENT, {**CHILD, "params": {"$remove": False}}))
+
+
+EDITED = {**PARENT, "wire": "acme", "edits": {"request": {"set": {"model": "=model.name"}}}}
+
+
+@pytest.mark.parametrize(
+    ("own", "keeps"),
+    [
+        ({}, True),
+        ({"base_url": "https://other.example"}, True),
+        ({"request": {"body": {"extra": 1}}}, False),
+        ({"response": {"$replace": {"text": "=res.t"}}}, False),
+        ({"request": {"body": {"extra": 1}}, "edits": {"request": {"set": {"extra": 1}}}}, True),
+    ],
+)
+def test_edits_go_with_the_request_they_stand_for(write_mapping: Make, own: Any, keeps: bool) -> None:
+    """A child that changes the request has edits of its own or none: else its change would miss bodies that pass."""
+    assert keeps is ("edits" in merged(write_mapping(EDITED, {**CHILD, **own})))
+
+
+def test_an_overlay_that_changes_the_request_takes_the_edits_away(write_mapping: Make) -> None:
+    """So a field that an operator adds reaches the upstream for every client."""
+    overlay = {**OVERLAY, "request": {"body": {"$add": {"extra": 1}}}}
+
+    assert "edits" not in merged(write_mapping(EDITED, CHILD, overlay))

@@ -118,6 +118,7 @@ class _Dialect:
             name=name,
             routes=_routes(node.get("route")),
             kind=kind,
+            wire=literal_text(node.get("wire") or self.root.get("wire")),
             request=build,
             response=self._answer(response, names, f"operations.{name}.response"),
             answers=self._answers(name, kind, node.get("answers")),

@@ -88,7 +88,13 @@ _OPERATION_FIELDS: Final = {
     "stream": Field(STREAM, "What the client gets when it streams."),
 }
 
-OPERATION: Final = Object(_OPERATION_FIELDS, "an operation")
+OPERATION: Final = Object(
+    {
+        **_OPERATION_FIELDS,
+        "wire": Field(Text(), "The wire format of this operation, where it is not the dialect's."),
+    },
+    "an operation",
+)
 
 ERROR_SHAPE: Final = Object(
     {

@@ -16,6 +16,7 @@ from engine.language.compiled import Env
 from engine.language.inherit import Resolved, merged
 from engine.language.kinds.auth import compile_auth
 from engine.language.kinds.calls import CallCompiler
+from engine.language.kinds.edits import compile_edits
 from engine.language.kinds.emulation import compile_structured, compile_tools
 from engine.language.kinds.endpoint_shape import ENDPOINT
 from engine.language.kinds.http_checks import check_origin
@@ -192,6 +193,7 @@ class _Endpoint:
             stream=stream,
             tools=self._section("tools", lambda node, usage: compile_tools(self.compiler, node)),
             structured=self._section("structured", lambda node, usage: compile_structured(self.compiler, node)),
+            edits=compile_edits(self.compiler, self.root, self.opt, trace=self.trace),
             insecure=self._insecure(),
         )
 

@@ -331,6 +331,24 @@ STREAM: Final = Object(
     "stream",
 )
 
+_EDIT: Final = {
+    "set": Field(MapOf(Tree("a value")), "Top-level keys and their new values; an absent value changes nothing."),
+    "remove": Field(ListOf(Text()), "Top-level keys that are taken out."),
+}
+
+EDITS: Final = Object(
+    {
+        "request": Field(Object(_EDIT, "request"), "What changes in the client's body on its way up."),
+        "response": Field(
+            Object(
+                {**_EDIT, "drop": Field(Condition(), "A frame of a stream that the client does not get.")}, "response"
+            ),
+            "What changes on the way back; `res` is the reply's body, or the data of one frame of a stream.",
+        ),
+    },
+    "edits",
+)
+
 STEPS: Final = MapOf(
     Object(
         {
@@ -422,7 +440,10 @@ ENDPOINT: Final = Object(
         "stream": Field(STREAM, "What the frames of a stream mean."),
         "refuse": Field(REFUSE, "Requests that are refused before anything is sent."),
         "errors": Field(ERRORS, "Which replies are failures, in order, also with status 200."),
-        "edits": Field(Anything(), "Edits on raw top-level keys for equal wires."),
+        "edits": Field(
+            EDITS,
+            "The body of a client that speaks the same wire passes as it is, with these edits; so does the answer.",
+        ),
         "losses": Field(LOSSES, "What this endpoint loses beyond what the engine sees by itself."),
         "define": Field(DEFINE, "Fragments for `$use`."),
         "tests": Field(TESTS, "Cases that `engine test` runs."),
