@@ -12,7 +12,7 @@ from typing import Final
 from engine.errors import ErrorInfo
 from engine.translate.lifecycle import Lifecycle, replay
 from engine.translate.plan import ClientStreamPlan, Codec, StreamPlan
-from engine.translate.reply import fitted
+from engine.translate.reply import with_fitted_calls
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream, words
 from engine.translate.wire import Target
 from engine.types import Json, JsonObject, Scope
@@ -102,7 +102,7 @@ def client_chunks(plan: ClientStreamPlan, scope: Scope, given: JsonObject, codec
     data = answer.open()
     if "out" in given:
         data += answer.take(replay(_replayed(given["out"]), lambda text: words(text, 8)))
-    data += answer.take(fitted(piece, "pieces", codec) for piece in given.get("pieces") or ())
+    data += answer.take(with_fitted_calls(piece, "pieces", codec) for piece in given.get("pieces") or ())
     if "heartbeat" in given:
         data += answer.heartbeat(given["heartbeat"])
     data += answer.fail(ErrorInfo(**{"message": "", **given["err"]})) if "err" in given else answer.end()

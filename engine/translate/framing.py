@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
@@ -24,7 +24,14 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class FramingError(ValueError):
-    """The bytes are not what the framing says: a frame too large, broken UTF-8, text where JSON belongs."""
+    """The bytes are not what the framing says: a frame too large, broken UTF-8, text where JSON belongs.
+
+    `frames` are those that were complete before: a failure takes nothing with it, however the bytes are cut.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.frames: list[Frame] = []
 
 
 _NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -49,6 +56,20 @@ class Framer(Protocol):
     def flush(self) -> list[Frame]:
         """Give what the end of the stream completes. Raises FramingError."""
         ...
+
+
+def _made(parts: Iterable[bytes], make: Callable[[bytes], Frame | None]) -> list[Frame]:
+    """The frames of some parts. Raises FramingError with those before the one that is none."""
+    frames: list[Frame] = []
+    for part in parts:
+        try:
+            frame = make(part)
+        except FramingError as error:
+            error.frames = frames
+            raise
+        if frame is not None:
+            frames.append(frame)
+    return frames
 
 
 def _text(data: bytes) -> str:
@@ -95,11 +116,13 @@ class _Lines:
             self._held = False
         return whole
 
-    def keep(self, rest: bytes) -> None:
-        """Go on with what is not a frame yet."""
+    def keep(self, rest: bytes, frames: list[Frame]) -> None:
+        """Go on with what is not a frame yet; `frames` came before it."""
         tail = rest + b"\r" if self._held else rest
         if len(tail) > MAX_FRAME_BYTES:
-            raise FramingError("a frame of the stream is too large")
+            error = FramingError("a frame of the stream is too large")
+            error.frames = frames
+            raise error
         self._parts = [tail] if tail else []
         self._size = len(tail)
 
@@ -120,18 +143,18 @@ class SseFramer:
     def feed(self, data: bytes) -> list[Frame]:
         """See `Framer.feed`."""
         if self._lines.is_plain(data, b"\n\n"):
-            return [frame for block in data[:-2].split(b"\n\n") if (frame := _event(block)) is not None]
+            return _made(data[:-2].split(b"\n\n"), _event)
         text = self._lines.take(data)
         if text is None:
             return []
         *blocks, rest = text.split(b"\n\n")
-        self._lines.keep(rest)
-        return [frame for block in blocks if (frame := _event(block)) is not None]
+        frames = _made(blocks, _event)
+        self._lines.keep(rest, frames)
+        return frames
 
     def flush(self) -> list[Frame]:
         """See `Framer.flush`."""
-        blocks = self._lines.rest().split(b"\n\n")
-        return [frame for block in blocks if (frame := _event(block)) is not None]
+        return _made(self._lines.rest().split(b"\n\n"), _event)
 
 
 def _event(block: bytes) -> Frame | None:
@@ -172,12 +195,17 @@ class NdjsonFramer:
         if text is None:
             return []
         *lines, rest = text.split(b"\n")
-        self._lines.keep(rest)
-        return [Frame(_text(line)) for line in lines if line.strip()]
+        frames = _made(lines, _line)
+        self._lines.keep(rest, frames)
+        return frames
 
     def flush(self) -> list[Frame]:
         """See `Framer.flush`."""
-        return [Frame(_text(line)) for line in self._lines.rest().split(b"\n") if line.strip()]
+        return _made(self._lines.rest().split(b"\n"), _line)
+
+
+def _line(line: bytes) -> Frame | None:
+    return Frame(_text(line)) if line.strip() else None
 
 
 _STRUCTURE: Final = re.compile(rb'["{}\[\]]')

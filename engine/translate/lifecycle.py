@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from engine.errors import ErrorInfo, UpstreamError
+from engine.errors import ErrorInfo, TranslationError, UpstreamError
 from engine.translate.choice import (
     CALLS,
     FINISHED,
@@ -31,7 +31,7 @@ from engine.translate.choice import (
     Choice,
     add_logprobs,
 )
-from engine.translate.reply import complete_usage, ordered_blocks
+from engine.translate.reply import FINISH_REASONS, complete_usage, ordered_blocks
 from engine.types import Json, JsonObject
 
 _STATES: Final[Mapping[str, str]] = {"text": TEXT, "reasoning": REASONING, "refusal": REFUSAL, "call": CALLS}
@@ -91,6 +91,8 @@ class Lifecycle:
                 events += _PIECES[key](self, choice, value)
         reason = piece.get("finish_reason")
         if reason is not None:
+            if reason not in FINISH_REASONS:
+                raise _unfit("finish_reason", reason)
             choice.finish_reason = reason
         return self.start() + events if events and not self._started else events
 
@@ -134,6 +136,8 @@ class Lifecycle:
         return {"kind": kind, "choice": choice.index, "block": block, "id": f"{self.out['id']}_{block}", **values}
 
     def _take_text(self, choice: Choice, piece: Json, kind: str) -> list[Event]:
+        if type(piece) is not str:
+            raise _unfit(kind, piece)
         events: list[Event] = []
         if choice.state != _STATES[kind] or choice.state_given is not None:
             moved = self._move(choice, kind)
@@ -149,9 +153,11 @@ class Lifecycle:
         events.append(event)
         return events
 
-    def _take_total(self, choice: Choice, total: str, key: str) -> list[Event]:
+    def _take_total(self, choice: Choice, total: Json, key: str) -> list[Event]:
         """Cumulative text: only what is new is a piece; a total that was rewritten gives nothing."""
         sent = choice.sent[key]
+        if type(total) is not str:
+            raise _unfit(key, total)
         if not total.startswith(sent) or total == sent:
             return []
         choice.sent[key] = total
@@ -353,6 +359,13 @@ def _with_reason(choice: Choice, event: Event) -> Event:
 def _finish(choice: Choice) -> Event:
     event: Event = {"kind": "finish", "choice": choice.index, "finish_reason": choice.reason()}
     return event if choice.waiting_logprobs is None else {**event, "logprobs": choice.waiting_logprobs}
+
+
+def _unfit(key: str, value: Json) -> TranslationError:
+    return TranslationError(
+        ErrorInfo("upstream", f"The upstream's stream could not be read ('{key}').", code="mapping_response_error"),
+        detail=f"a piece's {key} is a {type(value).__name__}",
+    )
 
 
 def _bad_call(detail: str) -> UpstreamError:

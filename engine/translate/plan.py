@@ -18,12 +18,12 @@ _PARTS = 8
 class Codec:
     """JSON text in and out, handed in so that the core imports no third-party package.
 
-    `loads` reads upstream text (bytes to value, raises ValueError); `dumps` writes compact UTF-8. `violation` says in
+    `loads` reads upstream text (or its bytes) and raises ValueError; `dumps` writes compact UTF-8. `violation` says in
     words how a value breaks a JSON Schema, None if it does not (or if the schema itself is broken: schemas are the
     client's); without it nothing is validated.
     """
 
-    loads: Callable[[bytes], Json]
+    loads: Callable[[bytes | str], Json]
     dumps: Callable[[Json], bytes]
     violation: Callable[[Json, JsonObject], str | None] | None = None
 

@@ -22,7 +22,6 @@ _ID_CHARS: Final = 28
 
 FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
 _TEXTS: Final = ("text", "reasoning", "refusal")
-_PIECE_TEXTS: Final = frozenset({*_TEXTS, "text_total", "reasoning_total"})
 _CHOICE_KEYS: Final = (*_TEXTS, "tool_calls", "finish_reason", "stop_sequence", "logprobs", "blocks")
 _COUNTS: Final = (
     "prompt_tokens",
@@ -151,17 +150,11 @@ def _call(call: Json, position: int, generated_id: str, endpoint: str, codec: Co
     }
 
 
-def fitted(piece: JsonObject, endpoint: str, codec: Codec) -> JsonObject:
-    """A piece of a stream whose values have the types of the canonical form; arguments are JSON text.
+def with_fitted_calls(piece: JsonObject, endpoint: str, codec: Codec) -> JsonObject:
+    """A piece of a stream whose calls have the canonical form: arguments may be an object, and become JSON text.
 
     Raises TranslationError, as for an answer that came whole.
     """
-    for key, value in piece.items():
-        if key in _PIECE_TEXTS and value is not None and not isinstance(value, str):
-            raise _unfit(endpoint, key, value)
-    reason = piece.get("finish_reason")
-    if reason is not None and reason not in FINISH_REASONS:
-        raise _unfit(endpoint, "finish_reason", reason)
     if piece.get("tool_calls"):
         calls = piece["tool_calls"]
         if not isinstance(calls, list):

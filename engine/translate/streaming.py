@@ -7,7 +7,7 @@ calls, for a native stream, for an emulated one (`replay`), and for collecting a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
@@ -15,7 +15,7 @@ from engine.translate.failures import raised_in_stream
 from engine.translate.framing import FRAMERS, Frame, FramingError
 from engine.translate.lifecycle import Event, Lifecycle
 from engine.translate.plan import ClientStreamPlan, Codec, StreamPlan, StreamRule
-from engine.translate.reply import fitted
+from engine.translate.reply import with_fitted_calls
 from engine.translate.wire import Target
 from engine.types import ABSENT, Json, JsonObject, Scope
 
@@ -50,6 +50,8 @@ class UpstreamStream:
         self._framer = FRAMERS[plan.framing]()
         self._codec = codec
         self._loads = codec.loads
+        self._decodes = plan.decode == "json"
+        self._done = plan.done
         self._scope = {**scope, "st": dict(plan.state), "ev": None}
         self.ended = False
         self.failure: UpstreamError | TranslationError | None = None
@@ -67,9 +69,10 @@ class UpstreamStream:
         if self.ended:
             return []
         try:
-            return self._run(self._framer.feed(data))
+            frames = self._framer.feed(data)
         except FramingError as error:
-            raise self._bad_stream(error) from error
+            return self._run(error.frames, self._bad_stream(error))
+        return self._run(frames)
 
     def close(self) -> list[JsonObject]:
         """The connection closed cleanly: what was left, and what `at_end` makes of it."""
@@ -77,12 +80,13 @@ class UpstreamStream:
             raise self.failure
         if self.ended:
             return []
+        broken: UpstreamError | None = None
         try:
             left = self._framer.flush()
         except FramingError as error:
-            raise self._bad_stream(error, "upstream_incomplete") from error
+            left, broken = error.frames, self._bad_stream(error, "upstream_incomplete")
         self.closing = True
-        pieces = self._run(left)
+        pieces = self._run(left, broken)
         if not self.ended and self.failure is None and self._plan.at_end is not None:
             pieces += self._apply(self._plan.at_end)
         return pieces
@@ -94,53 +98,53 @@ class UpstreamStream:
             ErrorInfo("upstream", "The upstream's stream could not be read.", code=code), detail=str(error)
         )
 
-    def _run(self, frames: list[Frame]) -> list[JsonObject]:
+    def _run(self, frames: list[Frame], broken: UpstreamError | None = None) -> list[JsonObject]:
+        """The pieces of some frames; `broken` is what the bytes behind them are."""
         pieces: list[JsonObject] = []
-        for frame in frames:
-            if self.ended:
-                break
-            try:
+        try:
+            for frame in frames:
                 pieces += self.take(frame)
-            except (UpstreamError, TranslationError) as failure:
-                self.failure = failure
-                if not pieces and self.watch is None:
-                    raise
-                break
-            if self.watch is not None and (self.ended or self._scope["ev"]["json"] is not None):
-                self.watch(frame, self._scope["ev"]["json"])
+                if self.watch is not None and (self.ended or self._scope["ev"]["json"] is not None):
+                    self.watch(frame, self._scope["ev"]["json"])
+                if self.ended:
+                    return pieces
+        except (UpstreamError, TranslationError) as failure:
+            self.failure = failure
+        else:
+            self.failure = broken
+        if self.failure is not None and not pieces and self.watch is None:
+            raise self.failure
         return pieces
 
     def take(self, frame: Frame) -> list[JsonObject]:
         """The pieces of one frame. Raises UpstreamError, TranslationError."""
         self.taken = ""
-        self._scope["ev"] = event = self._event(frame)
-        if self._plan.done is not None and self._plan.done(self._scope):
+        data = frame.data
+        decoded: Json = None
+        if self._decodes:
+            try:
+                decoded = self._loads(data)
+            except ValueError:
+                decoded = None
+        self._scope["ev"] = {
+            "event": frame.event,
+            "id": frame.id,
+            "data": data,
+            "json": decoded,
+            "fields": frame.fields,
+        }
+        if self._done is not None and self._done(self._scope):
             self.ended, self.taken = True, "done"
             return []
-        if event["json"] is None and self._plan.decode == "json" and frame.data.strip() != "null":
+        if decoded is None and self._decodes and data.strip() != "null":
             # A last frame that is no JSON was cut; whether the answer was whole before it, the lifecycle says.
-            if self.closing or (not frame.data and frame.event is None):
+            if self.closing or (not data and frame.event is None):
                 return []
             raise UpstreamError(
                 ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"),
                 detail="a frame is not JSON",
             )
         return self._apply(self._plan.rule)
-
-    def _event(self, frame: Frame) -> JsonObject:
-        decoded: Json = None
-        if self._plan.decode == "json":
-            try:
-                decoded = self._loads(frame.data.encode())
-            except ValueError:
-                decoded = None
-        return {
-            "event": frame.event,
-            "id": frame.id,
-            "data": frame.data,
-            "json": decoded,
-            "fields": frame.fields or {},
-        }
 
     def _apply(self, rule: StreamRule) -> list[JsonObject]:
         """Follow the decision tree to its action and carry it out."""
@@ -170,11 +174,16 @@ class UpstreamStream:
             scope["st"] = {**scope["st"], **changes}
         if rule.raises is not None:
             raise raised_in_stream(self._target, rule.raises(scope), rule.place)
-        pieces: list[JsonObject] = (
-            [fitted(piece, self._target.plan.id, self._codec) for piece in rule.emit(scope)] if rule.emit else []
-        )
         self.ended = self.ended or rule.end
-        return pieces
+        if rule.emit is None:
+            return []
+        pieces: list[JsonObject] = rule.emit(scope)
+        return [
+            with_fitted_calls(piece, self._target.plan.id, self._codec)
+            if "tool_call" in piece or "tool_calls" in piece
+            else piece
+            for piece in pieces
+        ]
 
 
 _NOTHING: Final = StreamRule("")
@@ -209,9 +218,9 @@ class ClientStream:
         self._clock, self._begun = clock, clock()
         self.content_type = plan.content_type
 
-    def write(self, events: Iterable[Event]) -> bytes:
+    def write(self, events: Sequence[Event]) -> bytes:
         """The bytes of some events, in order."""
-        return b"".join([self._frames(event) for event in events])
+        return b"".join([self._frames(event) for event in events]) if len(events) != 1 else self._frames(events[0])
 
     def _frames(self, event: Event) -> bytes:
         build = self._plan.events.get(event["kind"])
@@ -286,7 +295,7 @@ class Translation:
     def __init__(self, lifecycle: Lifecycle, client: ClientStream | None, pieces: PieceFilter | None = None) -> None:
         self.lifecycle = lifecycle
         self.note: Callable[[], bytes] | None = None
-        self.failure: UpstreamError | None = None
+        self.failure: UpstreamError | TranslationError | None = None
         self._client = client
         self._filter = pieces
 
@@ -305,7 +314,7 @@ class Translation:
         try:
             for piece in pieces:
                 events += self.lifecycle.take(piece)
-        except UpstreamError as failure:
+        except (UpstreamError, TranslationError) as failure:
             self.failure = failure
             if not events:
                 raise

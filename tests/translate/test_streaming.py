@@ -11,14 +11,14 @@ import pytest
 from engine.errors import TranslationError, UpstreamError
 from engine.language.cases import json_codec
 from engine.translate.lifecycle import Lifecycle
-from engine.translate.reply import fitted
+from engine.translate.reply import with_fitted_calls
 from engine.translate.streaming import Translation, words
 
 START = {"id": "x", "model": "m", "created": 1}
 
 
 def _fitted(piece: dict[str, Any]) -> dict[str, Any]:
-    return fitted(piece, "a.b", json_codec())
+    return with_fitted_calls(piece, "a.b", json_codec())
 
 
 def test_arguments_may_be_an_object() -> None:
@@ -41,8 +41,9 @@ def test_arguments_may_be_an_object() -> None:
 )
 def test_a_value_of_the_wrong_type_is_an_error(piece: dict[str, Any]) -> None:
     """What the canonical form has no place for is not dropped in silence."""
+    life = Lifecycle(START)
     with pytest.raises(TranslationError) as raised:
-        _fitted(piece)
+        life.take(_fitted(piece))
 
     assert "mapping_response_error" == raised.value.info.code
 

@@ -5,6 +5,9 @@ A projection is a `for` loop, a filter an `if` inside it, an `&expression` a nes
 text becomes source: a field name is written as a literal only if it is a plain ASCII identifier, and everything else
 enters as a constant of the namespace (`k1`, `k2` …). The source is compiled once, at load.
 
+A field that was read is not read again: `read` is a stack, one table per open block, of the locals that hold fields of
+other locals. A local is final before anything reads its fields, so what a table says stays true inside its block.
+
 `calls` notes which function is called on which line, so that a failure can name it without costing the good case.
 """
 
@@ -65,6 +68,7 @@ class Generator:
         self.indent = 2
         self.loops = 0
         self.count = 0
+        self.read: list[dict[tuple[str, str], str]] = [{}]
 
     def write(self, line: str) -> None:
         """Add one line at the present indentation."""
@@ -99,7 +103,9 @@ class Generator:
         self.indent += 1
         if self.indent > MAX_INDENT:
             raise TooDeepError
+        self.read.append({})
         yield
+        self.read.pop()
         self.indent -= 1
 
     @contextmanager
@@ -120,6 +126,16 @@ class Generator:
         """Write what computes a node against the value in `current`; the name that holds its value."""
         return _NODES[node["type"]](self, node, current)
 
+    def field(self, holder: str, name: str) -> str:
+        """The variable that holds a field of another; null where that is no object."""
+        key = (holder, name)
+        known = next((table[key] for table in self.read if key in table), None)
+        if known is not None:
+            return known
+        found = self.assign(f"{holder}.get({self.text(name)}) if isinstance({holder}, dict) else None")
+        self.read[-1][key] = found
+        return found
+
     def truth(self, name: str) -> str:
         """Source that tells whether a value is true to JMESPath: 0 is, "", [] and {} are not."""
         return name if name in self.booleans else f"({name} or type({name}) in numbers)"
@@ -132,8 +148,7 @@ class Generator:
 def _field(writer: Generator, node: Node, current: str) -> str:
     if current == "scope":
         return writer.root(node["value"])
-    name = writer.text(node["value"])
-    return writer.assign(f"{current}.get({name}) if isinstance({current}, dict) else None")
+    return writer.field(current, node["value"])
 
 
 def _same(_writer: Generator, _node: Node, current: str) -> str:
@@ -297,7 +312,7 @@ def _call(writer: Generator, node: Node, current: str) -> str:
     given = []
     for name in function.from_context:
         context = writer.root("ctx")
-        given.append(writer.assign(f"{context}.get({name!r}) if isinstance({context}, dict) else None"))
+        given.append(writer.field(context, name))
     writer.failing()
     result = writer.variable()
     if writer.auth:

@@ -170,6 +170,8 @@ class _Rules:
 
 def _pieces(builds: list[Build]) -> Build:
     """A closure that gives the list of pieces that some emits make."""
+    if len(builds) == 1:
+        return _only_piece(builds[0])
 
     def build(scope: Scope) -> Json:
         made: list[JsonObject] = []
@@ -180,6 +182,16 @@ def _pieces(builds: list[Build]) -> Build:
             elif value is not ABSENT:
                 made.append(value)
         return made
+
+    return build
+
+
+def _only_piece(made_by: Build) -> Build:
+    def build(scope: Scope) -> Json:
+        value = made_by(scope)
+        if isinstance(value, list):
+            return value
+        return [] if value is ABSENT else [value]
 
     return build
 
@@ -236,8 +248,19 @@ def _sent(compiler: TreeCompiler, send: Node, env: Env) -> Build:
 
 
 def _frames(builds: list[Build]) -> Build:
+    if len(builds) == 1:
+        return _only_frame(builds[0])
+
     def build(scope: Scope) -> Json:
         return [value for each in builds if (value := each(scope)) is not ABSENT]
+
+    return build
+
+
+def _only_frame(made_by: Build) -> Build:
+    def build(scope: Scope) -> Json:
+        value = made_by(scope)
+        return [] if value is ABSENT else [value]
 
     return build
 
