@@ -84,7 +84,12 @@ def _draft(target: Target, call: CallPlan, scope: Scope, passed: bytes | None = 
 def _address(target: Target, call: CallPlan, scope: Scope) -> tuple[str, Pairs]:
     if call.url is not None:
         return _found_url(target, run(call.url, scope, target, "request"))
-    base = target.base_url if call.host is None else target.hosts[call.host]
+    name = run(call.host, scope, target, "request") if call.host is not None else None
+    base = target.base_url if name is None or name is ABSENT else target.hosts.get(name)
+    if base is None:
+        message = f"The mapping {target.plan.id} names no host of its own."
+        info = ErrorInfo("internal", message, code="mapping_request_error", retryable=False)
+        raise TranslationError(info, detail=f"request.host gave {str(name)[:80]!r}")
     return base.rstrip("/") + run(call.path, scope, target, "request"), []
 
 

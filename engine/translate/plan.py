@@ -102,13 +102,13 @@ class CallPlan:
     """One upstream HTTP call.
 
     `path` yields the percent-encoded path (below the base URL's own path); `query` an object of scalars or lists;
-    `headers` an object of scalars; `body` any JSON value. `host` names an entry of the endpoint's `hosts`. `url` stands
-    instead of both: a whole URL out of an earlier answer, on one of the endpoint's origins.
+    `headers` an object of scalars; `body` any JSON value. `host` yields the name of an entry of the endpoint's `hosts`,
+    or null for the base URL. `url` stands instead of both: a whole URL out of an earlier answer, on one of its origins.
     """
 
     method: str
     path: Build
-    host: str | None = None
+    host: Build | None = None
     url: Build | None = None
     query: Build | None = None
     headers: Build | None = None

@@ -13,7 +13,7 @@ from engine.language.kinds.sections import literal_text
 from engine.language.kinds.sharing import SharedSections
 from engine.language.problems import did_you_mean
 from engine.language.reader import MappingNode, Node, to_json
-from engine.language.static_types import Type
+from engine.language.static_types import Type, enum_of
 from engine.language.tree import TreeCompiler
 from engine.language.usage import Usage
 from engine.translate.calls import expand_path
@@ -38,10 +38,7 @@ class CallCompiler:
         """The plan of one call. `auth` is set for a call of `auth` itself, whose trees may hold secrets."""
         problems = self.compiler.problems
         plain = Env(names, where, "request", usage, templates=False, auth=auth, trace=self.trace)
-        host = literal_text(node.get("host"))
-        if host is not None and host not in to_json(self.root.get("hosts") or MappingNode(node.mark)):
-            place = node.entries["host"].value
-            problems.add("E160", f"`hosts` has no {host!r}", place.mark, length=len(host))
+        host = node.get("host")
         headers, body, url = node.get("headers"), node.get("body"), node.get("url")
         if isinstance(headers, MappingNode):
             check_headers(headers, problems, credentials=auth)
@@ -49,13 +46,28 @@ class CallCompiler:
         return CallPlan(
             method=literal_text(node.get("method")) or "POST",
             path=self._path(node, plain) if url is None else lambda scope: "",
-            host=host,
+            host=self._host(host, plain, f"{where}.host"),
             url=self._optional(url, plain, f"{where}.url"),
             query=self._optional(node.get("query"), plain, f"{where}.query"),
             headers=self._optional(headers, plain, f"{where}.headers"),
             body=self._optional(body, inner, f"{where}.body"),
             encode=literal_text(node.get("encode")) or "json",
         )
+
+    def _host(self, node: Node | None, env: Env, where: str) -> Build | None:
+        """The name of an entry of `hosts`: a literal must be one, and so must what a table may give."""
+        known = to_json(self.root.get("hosts") or MappingNode(self.root.mark))
+        text = literal_text(node)
+        if node is not None and text is not None and not text.startswith("="):
+            if text not in known:
+                self.compiler.problems.add(
+                    "E160", f"`hosts` has no {text!r}", node.mark, length=len(text), help=did_you_mean(text, known)
+                )
+            return lambda scope: text
+        if node is None:
+            return None
+        return self.compiler.function(node, Env(env.names, where, env.side, env.usage, False, env.auth, env.trace),
+                                      enum_of(*known).optional())  # fmt: skip
 
     def _optional(self, node: Node | None, env: Env, where: str) -> Build | None:
         if node is None:

@@ -52,7 +52,9 @@ _CALL: Final = {
         "The path below the base URL. `{x}` is filled from `path_params` and escaped, `{+x}` keeps its slashes.",
         required=True,
     ),
-    "host": Field(Text(NAME, "a name of `hosts`"), "Another origin, by its name in `hosts`."),
+    "host": Field(
+        Tree("a name of `hosts`"), "Another origin, by its name in `hosts`; where it is computed, null is `base_url`."
+    ),
     "path_params": Field(MapOf(Tree("a value")), "A value for each placeholder of the path."),
     "query": Field(
         MapOf(Tree("a value, or a list that repeats the key")), "Query parameters; absent ones are left out."

@@ -1,4 +1,4 @@
-"""Signing: digests, tokens, the time and a request's own id. Usable inside `auth` only.
+"""Signing: digests and tokens, usable inside `auth` only; the time and a request's own id, wherever `ctx` is.
 
 All of them are pure. `now` and `uuid` read what the engine put into the scope (`ctx.now`, `ctx.request_id`), so a
 replay signs the same bytes. A digest is hexadecimal text unless asked otherwise, since JSON has no bytes; a key may be
@@ -149,7 +149,6 @@ def _jwt(claims: JsonObject, key: str, algorithm: str = "HS256", headers: JsonOb
         ("now()", {"ctx": {"now": 1738324800}}, 1738324800),
         ("add(now(), `60`)", {"ctx": {"now": 1738324800}}, 1738324860),
     ],
-    auth_only=True,
     from_context=("now",),
 )
 def _now(now: Json) -> Json:
@@ -166,7 +165,6 @@ def _now(now: Json) -> Json:
         ("uuid('nonce')", {"ctx": {"request_id": "r1"}}, "36e04bd5-3ec6-4834-89b3-bb5acc4eadd0"),
     ],
     optional=1,
-    auth_only=True,
     from_context=("request_id",),
 )
 def _uuid(request_id: Json, purpose: str = "") -> Json:
