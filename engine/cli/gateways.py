@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from engine.cli.arguments import own_folders
+from engine.cli.servable import unserved_text
 from engine.errors import MappingError
 from engine.language.catalog import Catalog, read_catalog
 from engine.language.diagnostics import Problems
@@ -30,14 +31,20 @@ class _AnySecret(Mapping[str, str]):
         return 0
 
 
-def check_gateway(document: Document, catalog: Catalog) -> None:
-    """Check one gateway file against the mappings it would run with; problems go to the catalog's."""
+def check_gateway(document: Document, catalog: Catalog) -> str:
+    """Check one gateway file against the mappings it would run with; problems go to the catalog's.
+
+    Returns what its clients will be refused, as text.
+    """
     problems = Problems()
+    text = ""
     try:
         config = load_config(Path(document.file), environment=_AnySecret())
         folders = config.mappings or own_folders()
         used = read_catalog(folders) if folders else catalog
-        bind_config(config, used.endpoints, environment=_AnySecret(), toolformats=used.toolformats)
+        bound = bind_config(config, used.endpoints, environment=_AnySecret(), toolformats=used.toolformats)
+        text = unserved_text(bound, used, document.file)
     except MappingError as error:
         problems.items.extend(error.diagnostics)
     catalog.problems.extend(problems)
+    return text

@@ -24,6 +24,7 @@ _HELP: Final = """Check mappings and gateway files, and run the tests that stand
 
 PATHS are files, folders, `folder/...` or globs; without any, ./mappings (if it is there) and the shipped mappings.
 They are read before the shipped mappings, so a file may extend a shipped one. All problems are shown at once.
+Of a gateway file it also says what its clients will be refused, for each dialect over each upstream.
 
 \b
 Exit code: 0 clean, 1 problems (with --release warnings too), 2 wrong usage.
@@ -55,13 +56,14 @@ _FORMATS: Final[Mapping[str, Callable[[Sequence[Diagnostic], Sources], str]]] = 
 def command(paths: tuple[str, ...], form: str, release: bool) -> int:
     """Check, print, and return the exit code."""
     selection = select(paths)
-    for document in selection.documents():
-        if document.kind == "gateway":
-            check_gateway(document, selection.catalog)
+    gateways = [each for each in selection.documents() if each.kind == "gateway"]
+    refused = [text for each in gateways if (text := check_gateway(each, selection.catalog))]
     ran = run_tests(selection.catalog, selection.files).total
     found = selection.problems()
     click.echo(_FORMATS[form](found, selection.catalog.sources), nl=False)
     if form == "text":
+        for text in refused:
+            click.echo(text)
         click.echo(_closing(selection, ran, found))
     return int(any(release or item.severity == "error" for item in found))
 

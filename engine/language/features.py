@@ -13,7 +13,7 @@ from engine.language.cases import FIXED_ID, FIXED_NOW, json_codec, target_for
 from engine.translate.chat import Chat
 from engine.translate.losses import Losses
 from engine.translate.plan import EndpointPlan
-from engine.translate.wire import Context
+from engine.translate.wire import Context, Target
 from engine.types import Json, JsonObject
 
 NATIVE: Final = "native"
@@ -32,24 +32,28 @@ FEATURES: Final = ("streaming", "tools", "forced tools", "JSON answers", *_PARTS
 """What is tried, in the order of the table in the docs."""
 
 
-def features_of(plan: EndpointPlan, model: str = "any-model") -> dict[str, str]:
-    """Each feature as `native`, `emulated` or `refused`; streams that are probed for are `as it comes`."""
+def features_of(plan: EndpointPlan, model: str = "any-model", target: Target | None = None) -> dict[str, str]:
+    """Each feature as `native`, `emulated` or `refused`; streams that are probed for are `as it comes`.
+
+    `target` is the endpoint as a gateway has it, with its options and toolformats.
+    """
+    target = target or target_for(plan, {})
     tools = {"tools": [_TOOL]}
     return {
         "streaming": _STREAMING[plan.capabilities.streaming.find(model)],
-        "tools": _tried(plan, model, tools),
-        "forced tools": _tried(plan, model, {**tools, "tool_choice": "required"}),
-        "JSON answers": _tried(plan, model, {"response_format": {"type": "json_object"}}),
-        **{name: _tried(plan, model, {}, part) for name, part in _PARTS.items()},
+        "tools": _tried(target, model, tools),
+        "forced tools": _tried(target, model, {**tools, "tool_choice": "required"}),
+        "JSON answers": _tried(target, model, {"response_format": {"type": "json_object"}}),
+        **{name: _tried(target, model, {}, part) for name, part in _PARTS.items()},
     }
 
 
-def _tried(plan: EndpointPlan, model: str, more: JsonObject, *parts: JsonObject) -> str:
+def _tried(target: Target, model: str, more: JsonObject, *parts: JsonObject) -> str:
     content: Json = [{"type": "text", "text": "hi"}, *parts] if parts else "hi"
     request = {"model": model, "messages": [{"role": "user", "content": content}], **more}
     described = {"id": model, "name": model, "meta": None}
     try:
-        chat = Chat(target_for(plan, {}), request, described, Context(FIXED_ID, FIXED_NOW), Losses(), json_codec())
+        chat = Chat(target, request, described, Context(FIXED_ID, FIXED_NOW), Losses(), json_codec())
         next(chat.opened())
     except RequestError:
         return REFUSED

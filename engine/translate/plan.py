@@ -382,6 +382,8 @@ class OperationPlan:
     reads: frozenset[str]
     """Top-level client keys that the operation's expressions read; `"*"` means all of them."""
     answers: tuple[OwnAnswer, ...] = ()
+    asks: frozenset[str] = frozenset()
+    """The features that its requests can ask for, by the names that the docs give them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,3 +143,19 @@ def test_all_problems_of_all_files_are_shown_at_once(cli: Cli, desk: Path) -> No
         ("two.yaml", "E106"),
         ("two.yaml", "E102"),
     ]
+
+
+def test_a_gateway_file_says_what_is_not_served(cli: Cli, desk: Path) -> None:
+    """What a dialect can ask for and an upstream refuses, before the first request; it is no problem of the file."""
+    text = "mapping: gateway/1\nupstreams: {main: {endpoint: acme.chat}}\nroutes: {default: {to: main}}\n"
+    (desk / "good.yaml").write_text(text + "mappings: [./mappings]\n")
+    files = "present(req.messages[].content[] | [?type == 'file'] | [0])"
+    refusal = f'refuse: {{parts: {{when: "={files}", raise: {{message: no files}}}}}}\n'
+    endpoint = desk / "mappings" / "chat.yaml"
+    endpoint.write_text(endpoint.read_text() + refusal)
+
+    done = cli("validate", "good.yaml")
+
+    assert done.code == 0
+    assert "good.yaml: not served, and refused by name before anything is sent:" in done.out
+    assert "  acme.api over main (acme.chat): files\n" in done.out

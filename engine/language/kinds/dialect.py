@@ -9,6 +9,7 @@ from typing import Final
 from engine.language import scopes
 from engine.language.canonical import CANONICAL_REQUEST, CLIENT_CTX
 from engine.language.inherit import Resolved
+from engine.language.kinds.asking import asked_features
 from engine.language.kinds.dialect_shape import DIALECT
 from engine.language.kinds.endpoint import digest_of
 from engine.language.kinds.sections import (
@@ -122,6 +123,7 @@ class _Dialect:
             request=build,
             response=self._answer(response, names, f"operations.{name}.response"),
             answers=self._answers(name, kind, node.get("answers")),
+            asks=asked_features(request, self.root.get("define"), streams=node.get("stream") is not None),
             stream=compile_client_stream(
                 self.compiler, node.get("stream"), self.opt, f"operations.{name}.stream", trace=self.trace
             ),
