@@ -26,6 +26,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "eval": ("eval", "Evaluate an expression or a template on a sample."),
     "flatten": ("flatten", "Print a mapping with its parents and overlays merged in."),
     "schema": ("schema", "Print the JSON Schema of a kind of file, for editors."),
+    "new": ("new", "Draft an endpoint from a curl command and a sample of the reply."),
+    "try": ("trying", "Make one live call and show what became of it."),
     "mock": ("mock", "Run the bundled mock upstream."),
 }
 """Command name to its module below `engine.cli` and its line in the overview, in the order of the overview."""

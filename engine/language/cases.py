@@ -136,7 +136,7 @@ def run_endpoint_case(plan: EndpointPlan, case: Case, problems: Problems) -> lis
     """Run one case of an endpoint. Unknown keys of the case are problems (E022); differences are failures."""
     if not _check_keys(case, ENDPOINT_GIVEN, ENDPOINT_EXPECT, problems):
         return []
-    return _run(case, lambda losses: _endpoint_outcome(plan, case, losses))
+    return _run(case, lambda losses: endpoint_outcome(plan, case, losses))
 
 
 def run_dialect_case(plan: DialectPlan, case: Case, problems: Problems) -> list[Failure]:
@@ -199,7 +199,8 @@ def target_for(plan: EndpointPlan, options: JsonObject, models: tuple[str, ...] 
     )
 
 
-def _endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObject:
+def endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObject:
+    """What an endpoint makes of what a case gives, by the names that `expect` has. Raises what a failure raises."""
     given, codec = case.given, json_codec()
     listed = given.get("models")
     target = target_for(plan, given.get("options") or {}, tuple(listed) if listed is not None else None)

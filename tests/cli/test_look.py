@@ -111,7 +111,7 @@ def test_flatten_gives_a_file_that_means_the_same() -> None:
     """Every shipped mapping, merged and read again, is the merged tree."""
     for (_, identifier), resolved in read_catalog().resolved.items():
         problems = Problems()
-        node = read_document("\n".join(flattened(resolved)).encode(), "flat.yaml", problems)
+        node = read_document("\n".join([*flattened(resolved), ""]).encode(), "flat.yaml", problems)
 
         assert node is not None
         assert problems.items == []

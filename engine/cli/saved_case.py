@@ -1,0 +1,106 @@
+"""Append a case to a mapping file as text, so that the file's own comments and layout stay as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import click
+
+from engine.cli.attempt import Attempt
+from engine.cli.sketch.yaml_text import yaml_lines
+from engine.errors import EngineError, RequestError, TranslationError, UpstreamError
+from engine.language.cases import Case, endpoint_outcome
+from engine.language.inherit import Resolved
+from engine.language.problems import Mark
+from engine.language.reader import MappingNode
+from engine.translate.losses import Losses
+from engine.translate.plan import EndpointPlan
+from engine.translate.wire import UpstreamReply
+from engine.types import Json, JsonObject
+
+
+def save_case(resolved: Resolved, name: str, case: JsonObject) -> Path:
+    """Write a case behind the others of the file, or begin `tests` at its end. Raises UsageError."""
+    check_case_name(resolved, name)
+    file = Path(resolved.document.file)
+    tests = resolved.document.section("tests")
+    lines = file.read_text(encoding="utf-8").split("\n")
+    if isinstance(tests, MappingNode) and tests.entries:
+        first = next(iter(tests.entries.values())).key.mark
+        at, indent, head = _end_of_tests(lines, first.line), first.column - 1, []
+    else:
+        at, indent, head = _last_text(lines, len(lines)), 2, ["", "tests:"]
+    lines[at:at] = [*head, *yaml_lines({name: case}, indent)]
+    text = "\n".join(lines)
+    try:
+        file.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"cannot write {str(file)!r}: {error.strerror}") from error
+    return file
+
+
+def check_case_name(resolved: Resolved, name: str) -> None:
+    """Raise UsageError where a case of that name cannot be appended to the mapping's file."""
+    tests = resolved.document.section("tests")
+    if tests is None:
+        return
+    file = resolved.document.file
+    if not isinstance(tests, MappingNode) or tests.flow or not tests.entries:
+        raise click.UsageError(f"`tests` of {file} stands on one line; write its cases on lines of their own first")
+    if name in tests.entries:
+        raise click.UsageError(f"{file} has a case {name!r} already; choose another name for --save-case")
+
+
+def _end_of_tests(lines: list[str], first: int) -> int:
+    """The place behind the last line of the section; a line that begins at the margin begins the next one."""
+    end = first
+    while end < len(lines) and (not lines[end] or lines[end][0] in " #"):
+        end += 1
+    return _last_text(lines, end)
+
+
+def _last_text(lines: list[str], end: int) -> int:
+    """Back over blank lines and comments at the margin, which belong to what follows."""
+    while end > 0 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
+        end -= 1
+    return end
+
+
+def case_of(plan: EndpointPlan, attempt: Attempt, options: JsonObject) -> JsonObject:
+    """An exchange as a case: what came is given, what the engine makes of it under fixed time and ids is expected.
+
+    Raises UsageError where it cannot be one.
+    """
+    given: JsonObject = {"options": options} if options else {}
+    given["request"] = attempt.request
+    if attempt.model["name"] != attempt.model["id"]:
+        given["model"] = {"name": attempt.model["name"]}
+    replies = [_given_reply(reply, attempt) for reply in attempt.replies]
+    if attempt.failure is not None and attempt.stream is None:
+        given["reply"] = replies[-1]
+    else:
+        given["replies"] = replies
+    if attempt.stream is not None:
+        given["stream"] = attempt.masked(bytes(attempt.stream).decode("utf-8", "replace"))
+    here = Mark(plan.file, 1, 1)
+    try:
+        outcome = endpoint_outcome(plan, Case("saved", plan.id, here, MappingNode(here), given, {}), Losses())
+    except (RequestError, UpstreamError, TranslationError) as failure:
+        told = failure.info
+        expected = {"type": told.type, "status": told.status, "code": told.code, "message": told.message}
+        return {"given": given, "expect": {"error": {key: each for key, each in expected.items() if each is not None}}}
+    except EngineError as error:
+        raise click.UsageError(f"the exchange cannot be a case: {error}") from error
+    calls = [{key: call[key] for key in ("method", "url", "query", "body") if key in call} for call in outcome["calls"]]
+    return {"given": given, "expect": {"calls": calls, "result": outcome["result"]}}
+
+
+def _given_reply(reply: UpstreamReply, attempt: Attempt) -> JsonObject:
+    text = attempt.masked(reply.body.decode("utf-8", "replace"))
+    body: Json = text
+    with contextlib.suppress(ValueError):
+        body = json.loads(text)
+    status = {} if reply.status == 200 else {"status": reply.status}
+    return {**status, "body": body}
