@@ -88,7 +88,8 @@ class Chat:
         formats = self.target.toolformats or (plan.toolformats.find(model_id) if plan.toolformats is not None else None)
         if not formats or plan.capabilities.tools.find(model_id) != "prompt" or not needs_offer(request):
             return request
-        fitted, self._offer = offer_tools(request, formats, self.target.tool_place or plan.tools.place, self._codec)
+        place = self.target.tool_place or plan.tools.place
+        fitted, self._offer = offer_tools(request, formats, place, self._codec, self.losses)
         return fitted
 
     def _with_json(self, request: JsonObject) -> JsonObject:

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from engine.language.catalog import read_catalog
-from engine.translate.tools.pieces import CallArguments, CallStart, TextPiece
-from engine.translate.tools.plan import ToolformatPlan
+from engine.language.catalog import load_catalog
+from engine.translate.tools.pieces import CallArguments, CallStart, ReasoningPiece, TextPiece
+from engine.translate.tools.plan import Literals, ToolformatPlan
 from engine.translate.tools.reader import ToolReader
 from engine.types import JsonObject
 
@@ -76,10 +76,14 @@ HOSTILE: Final[dict[str, tuple[tuple[str, ...], Callable[[int], str]]]] = {
 
 
 @functools.cache
+def shipped() -> dict[str, ToolformatPlan]:
+    """All shipped formats by id."""
+    return dict(sorted(load_catalog().toolformats.items()))
+
+
 def formats(names: tuple[str, ...]) -> list[ToolformatPlan]:
     """The shipped formats of these names."""
-    found = read_catalog().toolformats
-    return [found[name] for name in names]
+    return [shipped()[name] for name in names]
 
 
 def read_all(plans: list[ToolformatPlan], text: str, step: int) -> float:
@@ -103,31 +107,65 @@ def plain_us(names: tuple[str, ...] = ("xml_json",)) -> float:
 def growth(name: str, step: int, size: int = MB) -> tuple[float, float]:
     """Seconds for `size` and twice as much: best of 2 each."""
     names, make = HOSTILE[name]
-    plans = formats(names)
+    return _growth(formats(names), make, step, size)
+
+
+def _growth(plans: list[ToolformatPlan], make: Callable[[int], str], step: int, size: int) -> tuple[float, float]:
     small, large = make(size), make(2 * size)
     return min(read_all(plans, small, step) for _ in range(2)), min(read_all(plans, large, step) for _ in range(2))
 
 
-def hold_back(name: str) -> tuple[int, int, int]:
-    """The most characters that are held at once: of prose that is full of markers cut short, then of a long call.
+def own_bits(plan: ToolformatPlan) -> dict[str, str]:
+    """What 10,000 of hurt each format most: `<`, its openers alone, and its calls, left open in the first argument."""
+    openers = opening_literals(plan)
+    return {
+        "<": "<",
+        "openers": openers[0] if openers else "[{",
+        "unclosed calls": written_call(plan, "CUT").partition("CUT")[0],
+    }
 
-    For the call: characters from its beginning to its first delta, and the most that wait between two deltas of its
-    arguments. The call is rendered by the format itself, with 4,000 characters in its second argument.
+
+def own_growth(name: str, bit: str, step: int, size: int = MB) -> tuple[float, float]:
+    """Seconds for `size` and twice as much of a format's own hostile text."""
+    [plan] = formats((name,))
+    text = own_bits(plan)[bit]
+    return _growth([plan], lambda wanted: spread(text, 10_000 * wanted // MB, wanted), step, size)
+
+
+def opening_literals(plan: ToolformatPlan) -> list[str]:
+    """Every literal with which something of a format may begin."""
+    read = plan.read
+    heads = [tokens[0] for rule in read.calls for tokens in rule.heads]
+    found = [text for head in heads if isinstance(head, Literals) for text in head.texts]
+    found += [*(read.section.open if read.section else ()), *read.drop]
+    return [*found, *(text for region in read.regions for text in region.open)]
+
+
+def written_call(plan: ToolformatPlan, script: str) -> str:
+    """A call as the format itself writes it."""
+    call = {"id": "call_1", "name": "run", "args": {"script": script}, "index": 0}
+    call["arguments"] = json.dumps(call["args"])
+    made = plan.history_call({"call": call, "m": {"role": "assistant", "content": None, "tool_calls": []}})
+    return f"{plan.calls_open}{made}{plan.calls_close}"
+
+
+def hold_back(name: str) -> tuple[int, int, int]:
+    """The most characters that are held at once: in prose, then in a call with an argument of 4,000 characters.
+
+    The prose has every opener of the format cut short at each place, and whole before words that make no call. For the
+    call: characters from its beginning to its first delta, and the most that wait between two deltas of its arguments.
     """
     [plan] = formats((name,))
-    call = {"id": "call_1", "name": "run", "args": {"a": "x", "script": "y " * 2_000}, "index": 0}
-    call["arguments"] = json.dumps(call["args"])
-    message = {"role": "assistant", "content": None, "tool_calls": []}
-    written = plan.history_call({"call": call, "m": message})
-    marker = max((each for each in plan.markers), key=len, default="<tool_call>")
-    prose = "".join(f"a {marker[:cut]} b. " for cut in range(1, len(marker)))
-    return _held_text(plan, prose), *_held_call(plan, written)
+    openers = [*opening_literals(plan), *(char for rule in plan.read.calls for char in rule.bare)]
+    cuts = [each[:cut] for each in openers for cut in range(1, len(each))]
+    prose = [f"a {each} b. " for each in cuts] + [f"\n{each} {_FILL * 10}" for each in openers]
+    return max(_held_text(plan, each) for each in prose), *_held_call(plan, written_call(plan, "y " * 2_000))
 
 
 def _held_text(plan: ToolformatPlan, text: str) -> int:
     reader, given, most = ToolReader([plan], TOOLS), 0, 0
     for number, character in enumerate(text, 1):
-        given += sum(len(each.text) for each in reader.feed(character) if isinstance(each, TextPiece))
+        given += sum(len(each.text) for each in reader.feed(character) if isinstance(each, TextPiece | ReasoningPiece))
         most = max(most, number - given)
     return most
 
@@ -148,11 +186,16 @@ def _held_call(plan: ToolformatPlan, text: str) -> tuple[int, int]:
 def main() -> None:
     """Print the figures."""
     print("characters held back           in prose  to the call  between deltas")
-    for name in sorted(read_catalog().toolformats):
+    for name in shipped():
         prose, began, between = hold_back(name)
         print(f"{name:30} {prose:8} {began:12} {between:15}")
     for names in (("xml_json",), ("xml_json", "anthropic_xml", "fenced_json"), ("hermes_json", "qwen3_coder_xml")):
         print(f"plain text, {' + '.join(names):45} {plain_us(names):6.2f} µs per {DELTA_CHARS}-character delta")
+    for name in shipped():
+        for bit in ("<", "openers", "unclosed calls"):
+            once, twice = own_growth(name, bit, DELTA_CHARS)
+            what = f"{name}, 10,000 {bit}"
+            print(f"{what:40} {once:7.3f} s  {twice:7.3f} s  t(2n)/t(n) {twice / once:5.2f}")
     for name in HOSTILE:
         for step in (DELTA_CHARS, 2 * MB):
             once, twice = growth(name, step)

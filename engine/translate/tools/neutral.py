@@ -2,7 +2,8 @@
 
 Each marker inside a value gets a character after its first letter. A model that copies the value copies the character
 too, and what is read back loses it again, else a file that holds `</parameter>` would come back changed. A marker that
-already carries the character gets one more, so that nothing is ever confused.
+already carries the character gets one more, so that nothing is ever confused. A marker with a quote is also known as it
+stands inside a JSON string: a model may copy it either way.
 """
 
 from __future__ import annotations
@@ -11,29 +12,55 @@ import re
 from collections.abc import Sequence
 
 from engine.translate.tools.jsontext import quoted
+from engine.types import Json
 
 
 class Neutraliser:
-    """Changes the markers of some formats inside values. `insert` is one character."""
+    """Changes the markers of some formats inside values. `insert` is one character.
+
+    Where one of `spared` stands nothing is done: somebody else breaks it.
+    """
 
     __slots__ = ("_pattern", "insert", "markers")
 
-    def __init__(self, markers: Sequence[str], insert: str) -> None:
+    def __init__(self, markers: Sequence[str], insert: str, spared: Sequence[str] = ()) -> None:
         self.insert = insert
-        self.markers = tuple(sorted(set(markers), key=lambda each: (-len(each), each)))
-        ways = "|".join(
-            f"(?<={re.escape(each[0])})(?={re.escape(insert)}*{re.escape(each[1:])})" for each in self.markers
-        )
+        self.markers = _both_ways(markers)
+        ways = self._ways(self.markers)
+        if spared and ways:
+            ways = f"(?!{self._ways(_both_ways(spared))})(?:{ways})"
         self._pattern = re.compile(ways) if ways and insert else None
+
+    def _ways(self, markers: Sequence[str]) -> str:
+        insert = re.escape(self.insert)
+        return "|".join(f"(?<={re.escape(each[0])})(?={insert}*{re.escape(each[1:])})" for each in markers)
 
     def apply(self, text: str) -> str:
         """The text with every marker in it broken."""
         return text if self._pattern is None else self._pattern.sub(self.insert, text)
 
+    def apply_inside(self, value: Json) -> Json:
+        """The value with every marker in its strings broken, keys too."""
+        if self._pattern is None:
+            return value
+        if isinstance(value, str):
+            return self.apply(value)
+        if isinstance(value, list):
+            return [self.apply_inside(each) for each in value]
+        if isinstance(value, dict):
+            return {self.apply(key): self.apply_inside(each) for key, each in value.items()}
+        return value
+
     def restorer(self, *, as_json: bool = False) -> Restorer:
         """A filter that takes the character out again; `as_json` for text inside JSON strings."""
         markers = [quoted(each)[1:-1] for each in self.markers] if as_json else list(self.markers)
         return Restorer(markers, self.insert)
+
+
+def _both_ways(markers: Sequence[str]) -> tuple[str, ...]:
+    """The markers, as they are and inside a JSON string, the longest first."""
+    every = {*markers, *(quoted(each)[1:-1] for each in markers)}
+    return tuple(sorted(every, key=lambda each: (-len(each), each)))
 
 
 class Restorer:

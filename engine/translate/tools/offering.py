@@ -12,10 +12,11 @@ from typing import Final
 
 from engine.errors import ErrorInfo, RequestError
 from engine.translate.canonical import refuse
+from engine.translate.losses import Losses
 from engine.translate.plan import Codec
-from engine.translate.tools.neutral import Neutraliser
+from engine.translate.tools.history import History, plain
 from engine.translate.tools.plan import ToolformatPlan
-from engine.types import Json, JsonObject, Scope
+from engine.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def needs_offer(request: JsonObject) -> bool:
 
 
 def offer_tools(
-    request: JsonObject, formats: tuple[ToolformatPlan, ...], place: str | None, codec: Codec
+    request: JsonObject, formats: tuple[ToolformatPlan, ...], place: str | None, codec: Codec, losses: Losses
 ) -> tuple[JsonObject, Offer]:
     """Write tools and history into the prompt. The first format offers and renders, all of them are read.
 
@@ -87,11 +88,11 @@ def offer_tools(
     if choice.mode == "none":
         tools = ()
     own = formats[0]
-    markers = [marker for each in formats for marker in each.markers]
-    neutraliser = Neutraliser(markers, own.neutralise)
-    messages = _render_history(request["messages"], own, neutraliser, codec)
+    history = History.of(formats, codec, losses)
+    messages = history.render(request["messages"])
     if tools:
-        prompt = own.offer({"tools": [_function(tool) for tool in tools], "choice": choice.as_json()})
+        functions = [history.others.apply_inside(_function(tool)) for tool in tools]
+        prompt = own.offer({"tools": functions, "choice": choice.as_json()})
         if isinstance(prompt, str) and prompt:
             messages = PLACES[place or own.place or "first_user"](messages, prompt)
     kept = {key: value for key, value in request.items() if key not in _CONSUMED}
@@ -108,124 +109,6 @@ def _function(tool: JsonObject) -> JsonObject:
         "description": function.get("description") or "",
         "parameters": function.get("parameters") or {"type": "object", "properties": {}},
     }
-
-
-# -- history
-
-
-def _render_history(
-    messages: list[JsonObject], own: ToolformatPlan, neutraliser: Neutraliser, codec: Codec
-) -> list[JsonObject]:
-    """Calls and results as text in the format's own way; neighbouring results become one message."""
-    rendered: list[JsonObject] = []
-    calls: dict[str, JsonObject] = {}
-    results: list[str] = []
-    for index, message in enumerate(messages):
-        if message["role"] == "tool":
-            call = calls.get(message["tool_call_id"]) or _unknown_call(message, index)
-            results.append(_text(own.history_result(_result_scope(message, call))))
-            continue
-        _close_results(rendered, results, own)
-        rendered.append(_plain_message(message, index, own, neutraliser, codec, calls))
-    _close_results(rendered, results, own)
-    return rendered
-
-
-def _close_results(rendered: list[JsonObject], results: list[str], own: ToolformatPlan) -> None:
-    if results:
-        rendered.append({"role": own.result_role, "content": own.join.join(results)})
-        results.clear()
-
-
-def _unknown_call(message: JsonObject, index: int) -> JsonObject:
-    """A result whose call is not in the history: told apart by the name it carries, else refused."""
-    if isinstance(message.get("name"), str):
-        return {"id": message["tool_call_id"], "name": message["name"], "arguments": "{}", "args": {}}
-    raise refuse(
-        f"'messages[{index}].tool_call_id' answers no tool call of an assistant message before it.",
-        f"messages[{index}].tool_call_id",
-        "invalid_value",
-    )
-
-
-def _result_scope(message: JsonObject, call: JsonObject) -> Scope:
-    return {"call": call, "m": {**message, "content": _plain(message.get("content"))}}
-
-
-def _plain_message(
-    message: JsonObject,
-    index: int,
-    own: ToolformatPlan,
-    neutraliser: Neutraliser,
-    codec: Codec,
-    calls: dict[str, JsonObject],
-) -> JsonObject:
-    trusted = message["role"] in ("system", "developer")
-    content = message.get("content") if trusted else _neutral(message.get("content"), neutraliser)
-    kept = {key: value for key, value in message.items() if key not in ("content", "tool_calls")}
-    texts = []
-    for position, call in enumerate(message.get("tool_calls") or ()):
-        known = _call(call, f"messages[{index}].tool_calls[{position}]", codec)
-        calls[known["id"]] = known
-        texts.append(_text(own.history_call({"call": known, "m": message})))
-    if not texts:
-        return {**kept, "content": content}
-    block = own.calls_open + own.join.join(texts) + own.calls_close
-    return {**kept, "content": _after(content, block)}
-
-
-def _call(call: JsonObject, where: str, codec: Codec) -> JsonObject:
-    """A call of the history. Empty arguments are `{}`; broken ones are kept as the text they are (trap 11)."""
-    function = call["function"]
-    arguments = function.get("arguments")
-    if isinstance(arguments, dict):
-        text, decoded = codec.dumps(arguments).decode(), arguments
-    else:
-        text = arguments or "{}"
-        decoded = _decoded(text, codec)
-    call_id = call.get("id")
-    return {
-        "id": call_id if isinstance(call_id, str) else where,
-        "name": function["name"],
-        "arguments": text,
-        "args": decoded,
-    }
-
-
-def _decoded(text: str, codec: Codec) -> JsonObject:
-    try:
-        value = codec.loads(text.encode("utf-8", "surrogatepass"))
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _after(content: Json, block: str) -> Json:
-    """The calls behind what the assistant said."""
-    if isinstance(content, list):
-        return [*content, {"type": "text", "text": block}]
-    return f"{content}\n\n{block}" if content else block
-
-
-def _text(made: Json) -> str:
-    return made if isinstance(made, str) else ""
-
-
-def _plain(content: Json) -> str:
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if part.get("type") == "text")
-    return content or ""
-
-
-def _neutral(content: Json, neutraliser: Neutraliser) -> Json:
-    if isinstance(content, str):
-        return neutraliser.apply(content)
-    if isinstance(content, list):
-        return [
-            {**part, "text": neutraliser.apply(part["text"])} if part.get("type") == "text" else part
-            for part in content
-        ]
-    return content
 
 
 # -- places
@@ -269,7 +152,7 @@ def _first_system(messages: list[JsonObject], block: str) -> list[JsonObject]:
     """Behind the text of the first system message, or in one of its own at the head."""
     for index, message in enumerate(messages):
         if message["role"] in ("system", "developer"):
-            whole = {**message, "content": f"{_plain(message['content'])}\n\n{block}"}
+            whole = {**message, "content": f"{plain(message['content'])}\n\n{block}"}
             return [*messages[:index], whole, *messages[index + 1 :]]
     return [{"role": "system", "content": block}, *messages]
 

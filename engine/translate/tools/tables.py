@@ -48,11 +48,11 @@ def tables_of(plans: tuple[ToolformatPlan, ...]) -> Tables:
                     found.append(opening)
     inserts = {plan.neutralise for plan in plans if plan.neutralise}
     gate = "".join(re.escape(char) for char in sorted({*openings, *inserts}))
-    by_insert = {insert: [m for plan in plans if plan.neutralise == insert for m in plan.markers] for insert in inserts}
+    markers = [marker for plan in plans for marker in plan.markers]
     return Tables(
         {char: tuple(found) for char, found in openings.items()},
         re.compile(f"[{gate}]" if gate else r"(?!)"),
-        tuple(Neutraliser(markers, insert) for insert, markers in sorted(by_insert.items())),
+        tuple(Neutraliser(markers, insert) for insert in sorted(inserts)),
     )
 
 

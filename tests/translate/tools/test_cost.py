@@ -37,3 +37,11 @@ def test_hostile_text_costs_twice_as_much_for_twice_the_size(name: str, step: in
     """t(2n)/t(n) ≤ 2.3 is measured at 1 MB; here at 64 KB, loosely."""
     once, twice = BENCH.growth(name, step, 1 << 16)
     assert twice <= 3.2 * once + 0.02
+
+
+@pytest.mark.parametrize("bit", ["<", "openers", "unclosed calls"])
+@pytest.mark.parametrize("name", list(BENCH.shipped()))
+def test_every_format_reads_its_own_hostile_text_in_linear_time(name: str, bit: str) -> None:
+    """Of each shipped format: 10,000 `<`, openers and unclosed calls a megabyte, here at 16 KB, loosely."""
+    once, twice = BENCH.own_growth(name, bit, 40, 1 << 14)
+    assert twice <= 3.2 * once + 0.02
