@@ -9,12 +9,18 @@ is refused, so a stream cannot grow memory. Lines end at LF, CR LF and CR and no
     json_array   one JSON array, its items are the frames
     json_concat  JSON values one after the other, with or without white space between them
     text         plain text; each piece is a frame
+    aws_eventstream  binary messages (`application/vnd.amazon.eventstream`): twelve bytes of prelude (length of the
+                 whole, length of the headers, CRC-32 of these eight), headers, payload, CRC-32 of all before it. The
+                 header `:event-type`, or for a failure `:exception-type` or `:error-code`, is the frame's event, the
+                 payload its data, all headers its fields.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -336,11 +342,90 @@ class TextFramer:
         return [Frame(text)] if text else []
 
 
+_PRELUDE: Final = struct.Struct(">III")
+_CRC: Final = struct.Struct(">I")
+_FIXED_HEADERS: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+"""The size of a header's value by its type; types 6 and 7 (bytes, text) have two bytes of length before it."""
+
+_NAMING: Final = (":event-type", ":exception-type", ":error-code")
+
+
+class EventStreamFramer:
+    """Binary messages with checksums. A length is believed only once the checksum over it was right."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """See `Framer.feed`."""
+        self._buffer += data
+        frames: list[Frame] = []
+        while (size := self._size()) is not None and len(self._buffer) >= size:
+            frames.append(_message(bytes(self._buffer[:size])))
+            del self._buffer[:size]
+        return frames
+
+    def flush(self) -> list[Frame]:
+        """See `Framer.flush`. A message that was begun and not ended is an error."""
+        if self._buffer:
+            raise FramingError("the stream ended inside a message")
+        return []
+
+    def _size(self) -> int | None:
+        """The size of the message at the head of the buffer, if its prelude is there."""
+        if len(self._buffer) < _PRELUDE.size:
+            return None
+        size, headers, checksum = _PRELUDE.unpack_from(self._buffer)
+        if zlib.crc32(self._buffer[:8]) != checksum:
+            raise FramingError("the checksum of a message's prelude is wrong")
+        if size > MAX_FRAME_BYTES:
+            raise FramingError("a frame of the stream is too large")
+        if size < _PRELUDE.size + headers + _CRC.size:
+            raise FramingError("the lengths of a message contradict each other")
+        return int(size)
+
+
+def _message(data: bytes) -> Frame:
+    size, length, _ = _PRELUDE.unpack_from(data)
+    if zlib.crc32(data[:-4]) != _CRC.unpack_from(data, size - 4)[0]:
+        raise FramingError("the checksum of a message is wrong")
+    end = _PRELUDE.size + length
+    try:
+        fields = _headers(data[_PRELUDE.size : end])
+    except (struct.error, IndexError, KeyError) as error:
+        raise FramingError("the headers of a message cannot be read") from error
+    event = next((fields[name] for name in _NAMING if name in fields), None)
+    return Frame(_text(data[end:-4]), event, None, fields)
+
+
+def _headers(data: bytes) -> dict[str, str]:
+    """The headers that are text; others are passed over."""
+    fields: dict[str, str] = {}
+    at = 0
+    while at < len(data):
+        begin = at + 1
+        at = begin + data[at]
+        name, kind = _text(data[begin:at]), data[at]
+        at += 1
+        if kind in (6, 7):
+            length = struct.unpack_from(">H", data, at)[0]
+            at += 2
+        else:
+            length = _FIXED_HEADERS[kind]
+        if at + length > len(data):
+            raise IndexError(name)
+        if kind == 7:
+            fields[name] = _text(data[at : at + length])
+        at += length
+    return fields
+
+
 FRAMERS: Final[Mapping[str, Callable[[], Framer]]] = {
     "sse": SseFramer,
     "ndjson": NdjsonFramer,
     "json_array": lambda: JsonFramer(array=True),
     "json_concat": lambda: JsonFramer(array=False),
     "text": TextFramer,
+    "aws_eventstream": EventStreamFramer,
 }
 """The framings that a mapping may name (`stream.framing`)."""
