@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-START_DEADLINE_S = 30
+START_DEADLINE_S = 90
 STOP_DEADLINE_S = 15
 _PLACE = re.compile(r"^endpoint-engine \S+ on (http://\S+:\d+)$", re.MULTILINE)
 
