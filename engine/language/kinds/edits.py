@@ -7,14 +7,34 @@ one rule serves both.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from engine.language import scopes
 from engine.language.problems import Problems
 from engine.language.reader import MappingNode, Node, to_json
+from engine.language.shapes import Condition, Field, ListOf, MapOf, Object, Text, Tree
 from engine.language.static_types import ANY, Type
 from engine.language.tree import Env, TreeCompiler
 from engine.language.usage import Usage
 from engine.translate.plan import EditPlan, EditsPlan
+
+_EDIT: Final = {
+    "set": Field(MapOf(Tree("a value")), "Top-level keys and their new values; an absent value changes nothing."),
+    "remove": Field(ListOf(Text()), "Top-level keys that are taken out."),
+}
+
+EDITS: Final = Object(
+    {
+        "request": Field(Object(_EDIT, "request"), "What changes in the client's body on its way up."),
+        "response": Field(
+            Object(
+                {**_EDIT, "drop": Field(Condition(), "A frame of a stream that the client does not get.")}, "response"
+            ),
+            "What changes on the way back; `res` is the reply's body, or the data of one frame of a stream.",
+        ),
+    },
+    "edits",
+)
 
 
 def compile_edits(compiler: TreeCompiler, root: MappingNode, options: Type, *, trace: bool = False) -> EditsPlan | None:

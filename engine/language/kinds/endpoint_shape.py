@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.language.documents import ID_PATTERN
+from engine.language.kinds.edits import EDITS
 from engine.language.scopes import OPTION_TYPES
 from engine.language.shapes import (
     Anything,
@@ -331,24 +332,6 @@ STREAM: Final = Object(
         **RULE_FIELDS,
     },
     "stream",
-)
-
-_EDIT: Final = {
-    "set": Field(MapOf(Tree("a value")), "Top-level keys and their new values; an absent value changes nothing."),
-    "remove": Field(ListOf(Text()), "Top-level keys that are taken out."),
-}
-
-EDITS: Final = Object(
-    {
-        "request": Field(Object(_EDIT, "request"), "What changes in the client's body on its way up."),
-        "response": Field(
-            Object(
-                {**_EDIT, "drop": Field(Condition(), "A frame of a stream that the client does not get.")}, "response"
-            ),
-            "What changes on the way back; `res` is the reply's body, or the data of one frame of a stream.",
-        ),
-    },
-    "edits",
 )
 
 STEPS: Final = MapOf(
