@@ -104,6 +104,20 @@ def test_the_wrong_example_gives_the_message_that_is_shown(tmp_path: Path) -> No
     assert found[place + 1].text.strip() in done.stdout + done.stderr
 
 
+def test_the_trace_example_prints_what_is_shown(tmp_path: Path) -> None:
+    """`engine trace` on the page's sample, over the page's endpoint, saved as the page's lines say."""
+    found = blocks(DOCS / "streaming.md")
+    endpoint = next(block for block in found if "id: acme.streaming" in block.text)
+    place = next(index for index, block in enumerate(found) if block.info == "sse")
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings" / "acme.yaml").write_text(endpoint.text, encoding="utf-8")
+    (tmp_path / "sample.sse").write_text(found[place].text, encoding="utf-8")
+    command = found[place + 1].text.removeprefix("$ engine ").split()
+    done = run_engine(command, tmp_path)
+    assert done.returncode == 0
+    assert done.stdout == found[place + 2].text
+
+
 @pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     """Relative links point at files, and at headings that exist."""

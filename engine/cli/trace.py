@@ -26,8 +26,10 @@ from engine.translate.chat import stream_start
 from engine.translate.exchange import request_scope
 from engine.translate.framing import FRAMERS, Frame, FramingError
 from engine.translate.lifecycle import Event, Lifecycle
+from engine.translate.losses import Losses
 from engine.translate.plan import ClientStreamPlan, DialectPlan, EndpointPlan, StreamPlan
-from engine.translate.streaming import ClientStream, UpstreamStream
+from engine.translate.streaming import ClientStream, PieceFilter, UpstreamStream
+from engine.translate.tools.answer import filters_of
 from engine.translate.wire import Context
 from engine.types import Json, JsonObject
 
@@ -131,6 +133,7 @@ def trace(
     stream = UpstreamStream(target, plan, request_scope(target, _REQUEST, model, context), codec)
     life = Lifecycle(stream_start(_REQUEST, context), serial=client.serial)
     writer = ClientStream(client, {"req": _REQUEST, "ctx": context.for_client(), "opt": {}}, life.out, codec)
+    filters = filters_of(endpoint.regions, None, Losses())
     for frame in _frames(plan, sample, stream):
         if isinstance(frame, str):
             unread = ErrorInfo("upstream", frame, code="upstream_bad_event")
@@ -138,18 +141,19 @@ def trace(
             return
         step = Step(frame)
         try:
-            step.pieces = stream.take(frame)
+            given = stream.take(frame)
+            step.pieces = [each for piece in given for each in (filters(piece) if filters is not None else (piece,))]
+            step.events = [event for piece in step.pieces for event in life.take(piece)]
         except _FAILURES as failure:
             step.branch = stream.taken
             yield _failed(step, failure, life, writer)
             return
         step.branch = stream.taken
-        step.events = [event for piece in step.pieces for event in life.take(piece)]
         step.client = writer.write(step.events)
         yield step
         if stream.ended:
             break
-    yield _end(stream, plan, life, writer)
+    yield _end(stream, plan, life, writer, filters)
 
 
 def _frames(plan: StreamPlan, sample: bytes, stream: UpstreamStream) -> Iterator[Frame | str]:
@@ -160,13 +164,16 @@ def _frames(plan: StreamPlan, sample: bytes, stream: UpstreamStream) -> Iterator
         stream.closing = True
         yield from framer.flush()
     except FramingError as error:
+        yield from error.frames
         yield str(error)
 
 
-def _end(stream: UpstreamStream, plan: StreamPlan, life: Lifecycle, writer: ClientStream) -> Step:
+def _end(
+    stream: UpstreamStream, plan: StreamPlan, life: Lifecycle, writer: ClientStream, filters: PieceFilter | None
+) -> Step:
     step = Step(None, branch="the end of the stream")
     try:
-        step.pieces = stream.close()
+        step.pieces = [*stream.close(), *(filters.finish() if filters is not None else ())]
         step.events = [event for piece in step.pieces for event in life.take(piece)]
         life.terminated = stream.ended
         if plan.insists and not stream.ended:

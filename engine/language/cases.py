@@ -28,6 +28,7 @@ from engine.translate.losses import Losses
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan
 from engine.translate.prepare import prepare
 from engine.translate.sealing import Token
+from engine.translate.tools.answer import read_regions
 from engine.translate.wire import ClientReply, Context, HttpInput, Target, UpstreamReply, UpstreamRequest
 from engine.types import ABSENT, Json, JsonObject, Secret
 
@@ -220,12 +221,14 @@ def endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObje
         reply, calls = conversation(target, scope, replies, codec, streams="stream" in given)
         outcome["calls"] = [wire_of(call, codec) for call in calls]
         if reply is not None:
-            outcome["result"] = _present(read_reply(target, plan.response, scope, reply, codec))
+            outcome["result"] = _present(_with_regions(target, read_reply(target, plan.response, scope, reply, codec)))
             return outcome
     if "stream" in given:
         outcome["result"] = _stream_result(target, case, scope, codec)
     elif "reply" in given:
-        outcome["result"] = _present(read_reply(target, plan.response, scope, _reply_of(given["reply"], codec), codec))
+        outcome["result"] = _present(
+            _with_regions(target, read_reply(target, plan.response, scope, _reply_of(given["reply"], codec), codec))
+        )
     else:
         wire = wire_of(build_chat_request(target, scope, losses, codec), codec)
         outcome["wire"], outcome["body"] = wire, wire.get("body")
@@ -252,6 +255,11 @@ def _stream_result(target: Target, case: Case, scope: JsonObject, codec: Codec) 
 
 def _present(value: Json) -> Json:
     return None if value is ABSENT else value
+
+
+def _with_regions(target: Target, emitted: Json) -> Json:
+    """What `response` gave, its regions read."""
+    return read_regions(emitted, target.plan.regions, Losses())
 
 
 def _reply_of(given: JsonObject, codec: Codec) -> UpstreamReply:

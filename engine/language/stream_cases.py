@@ -11,9 +11,11 @@ from typing import Final
 
 from engine.errors import ErrorInfo
 from engine.translate.lifecycle import Lifecycle, replay
+from engine.translate.losses import Losses
 from engine.translate.plan import ClientStreamPlan, Codec, StreamPlan
 from engine.translate.reply import with_fitted_calls
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream, words
+from engine.translate.tools.answer import filters_of
 from engine.translate.wire import Target
 from engine.types import Json, JsonObject, Scope
 
@@ -43,13 +45,14 @@ def collect(target: Target, plan: StreamPlan, scope: Scope, pieces: list[bytes],
     """Run one cut of a sample to its end and give the canonical reply. Raises what the stream raises."""
     stream = UpstreamStream(target, plan, scope, codec)
     life = Lifecycle(START)
-    answer = Translation(life, None)
+    answer = Translation(life, None, filters_of(target.plan.regions, None, Losses()))
     for piece in pieces:
         answer.take(stream.feed(piece))
     answer.take(stream.close())
     life.terminated = stream.ended
     if plan.insists and not stream.ended:
         life.forget_finish()
+    answer.flush()
     answer.end()
     return shown(life.out)
 

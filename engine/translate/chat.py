@@ -20,7 +20,7 @@ from engine.translate.reply import build_reply, reply_id
 from engine.translate.steps import first_calls, last_call
 from engine.translate.streaming import ClientStream, Translation, UpstreamStream
 from engine.translate.structured import JsonWish, ask_for_json
-from engine.translate.tools.answer import Reading, ToolFilter, read_calls
+from engine.translate.tools.answer import Reading, filters_of, read_calls, read_regions
 from engine.translate.tools.offering import Offer, needs_offer, offer_tools
 from engine.translate.wire import Context, Exchange, Target, UpstreamReply, UpstreamRequest
 from engine.translate.wishes import Problem, find_problem, with_both_costs, with_json
@@ -124,6 +124,7 @@ class Chat:
             return self._collected(reply.body)
         seen = reply_scope(self.target, self.scope, reply, self._codec)
         emitted = self.emitted = run(plan.response, seen, self.target, "reply")
+        emitted = read_regions(emitted, plan.regions, self.losses)
         if self._passage is not None:
             self._passage.take(self.target, reply, seen, self._codec)
         if self._offer is not None and self._offer.tools and emitted is not ABSENT:
@@ -188,8 +189,8 @@ class Chat:
         if self._passage is not None and client is not None:
             passed = PassedFrames(self.target, life, client.terminator, self.scope, self._codec)
             return LiveAnswer(upstream, Translation(life, None), insists=plan.insists, passed=passed)
-        tools = ToolFilter(self._offer, self.losses) if self._offer is not None and self._offer.tools else None
-        return LiveAnswer(upstream, Translation(life, client, tools), self._note_missing_call, insists=plan.insists)
+        filters = filters_of(self.target.plan.regions, self._offer, self.losses)
+        return LiveAnswer(upstream, Translation(life, client, filters), self._note_missing_call, insists=plan.insists)
 
 
 def _is_event_stream(reply: UpstreamReply) -> bool:

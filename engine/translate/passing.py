@@ -128,7 +128,7 @@ def _block(frame: Frame, data: bytes) -> bytes:
 def _may_pass(target: Target, asked: JsonObject, scope: Scope, framing: str | None, wire: str | None) -> bool:
     """Whether nothing but the declared edits is needed. What only the canonical form does not know may pass."""
     plan, prepared, streams = target.plan, scope["req"], scope["ctx"]["stream"]
-    if plan.edits is None or plan.wire is None or plan.wire != wire:
+    if plan.edits is None or plan.regions is not None or plan.wire is None or plan.wire != wire:
         return False
     if streams is not bool(asked.get("stream")) or (streams and not _same_framing(plan.stream, framing)):
         return False

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from engine.translate.patterns import PatternTable
+from engine.translate.tools.plan import ToolformatPlan
 from engine.types import Build, Condition, Json, JsonObject, Scope, Secret
 
 _PARTS = 8
@@ -328,6 +329,8 @@ class EndpointPlan:
     tools: ToolsPlan = field(default_factory=ToolsPlan)
     structured: StructuredPlan | None = None
     edits: EditsPlan | None = None
+    regions: ToolformatPlan | None = None
+    """How the text of every answer is read, tools or not; it holds no calls."""
     toolformats: PatternTable | None = None
     """The formats of `tools.format` by requested model: tuples of `ToolformatPlan`, the first offers."""
     insecure: bool = False

@@ -30,6 +30,7 @@ PROMISED = [
     "max",
     "max_by",
     "merge",
+    "merge_deltas",
     "min",
     "min_by",
     "not_null",

@@ -20,6 +20,7 @@ from engine.language.kinds.edits import compile_edits
 from engine.language.kinds.emulation import compile_structured, compile_tools
 from engine.language.kinds.endpoint_shape import ENDPOINT
 from engine.language.kinds.http_checks import check_origin
+from engine.language.kinds.regions import compile_regions
 from engine.language.kinds.sections import (
     compile_errors,
     compile_losses,
@@ -194,6 +195,7 @@ class _Endpoint:
             tools=self._section("tools", lambda node, usage: compile_tools(self.compiler, node)),
             structured=self._section("structured", lambda node, usage: compile_structured(self.compiler, node)),
             edits=compile_edits(self.compiler, self.root, self.opt, trace=self.trace),
+            regions=self._section("regions", lambda node, _usage: compile_regions(node)),
             insecure=self._insecure(),
         )
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.language.documents import ID_PATTERN
 from engine.language.kinds.edits import EDITS
+from engine.language.kinds.regions import REGION
 from engine.language.scopes import OPTION_TYPES
 from engine.language.shapes import (
     Anything,
@@ -23,6 +24,7 @@ from engine.language.shapes import (
     Tree,
 )
 from engine.secrets import SPLIT_PATTERN
+from engine.translate.framing import FRAMERS
 from engine.translate.tools.plan import PLACES
 from engine.types import JsonObject
 
@@ -321,7 +323,7 @@ RULE_FIELDS: Final = {
 STREAM: Final = Object(
     {
         "framing": Field(
-            Text(choices=("sse", "ndjson", "json_array", "json_concat", "aws_eventstream", "text")),
+            Text(choices=tuple(FRAMERS)),
             "How bytes are framed.",
         ),
         "decode": Field(Text(choices=("json", "text")), "What a frame's data is.", default="json"),
@@ -423,6 +425,9 @@ ENDPOINT: Final = Object(
         ),
         "response": Field(Tree("the canonical reply"), "The canonical reply, from `res`."),
         "stream": Field(STREAM, "What the frames of a stream mean."),
+        "regions": Field(
+            MapOf(REGION, NAME), "Stretches of the answer's text that are reasoning, whole answers and streams alike."
+        ),
         "refuse": Field(REFUSE, "Requests that are refused before anything is sent."),
         "errors": Field(ERRORS, "Which replies are failures, in order, also with status 200."),
         "edits": Field(

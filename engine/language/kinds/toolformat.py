@@ -8,8 +8,9 @@ from typing import Final
 from engine.language import scopes
 from engine.language.inherit import Resolved
 from engine.language.kinds.endpoint import digest_of
+from engine.language.kinds.regions import longest_first
 from engine.language.kinds.sections import literal_text, make_compiler, warn_unused_fragments
-from engine.language.kinds.toolformat_read import ReadCompiler, longest_first, markers_of
+from engine.language.kinds.toolformat_read import ReadCompiler, markers_of
 from engine.language.kinds.toolformat_shape import TOOLFORMAT
 from engine.language.problems import Mark, Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, mark_at_line, to_json

@@ -7,11 +7,12 @@ class (RE2 has no partial match). Errors are E230 for expressions and E240 for r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import re2
 
+from engine.language.kinds.regions import compile_region, longest_first, texts_of
 from engine.language.kinds.sections import entries_of, literal_text
 from engine.language.problems import Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
@@ -27,7 +28,6 @@ from engine.translate.tools.plan import (
     Payload,
     PythonPayload,
     ReadPlan,
-    Region,
     Section,
     Token,
     Tokens,
@@ -48,20 +48,6 @@ KNOBS: Final = {
     "braced": ("delim",),
 }
 """Which keys each kind of payload takes."""
-
-
-def texts_of(node: Node | None) -> tuple[str, ...]:
-    """A literal or a list of them, the longest first."""
-    if node is None:
-        return ()
-    value = to_json(node)
-    found = [value] if isinstance(value, str) else [each for each in value if isinstance(each, str)]
-    return longest_first(found)
-
-
-def longest_first(texts: Iterable[str]) -> tuple[str, ...]:
-    """The texts without doubles, the longest first, so that a longer one is never taken for a shorter."""
-    return tuple(sorted(dict.fromkeys(texts), key=lambda each: -len(each)))
 
 
 def is_marker(text: str) -> bool:
@@ -87,7 +73,7 @@ class ReadCompiler:
         firsts = longest_first(each for rule in rules for each in _first_literals(rule) if is_marker(each))
         around = (*section.open, *section.close) if section is not None else ()
         done = tuple(_with_ends(rule, (*around, *firsts)) for rule in rules)
-        regions = [self._region(name, each) for name, each in entries_of(node.get("regions"))]
+        regions = [compile_region(name, each) for name, each in entries_of(node.get("regions"))]
         return ReadPlan(
             calls=done,
             regions=tuple(each for each in regions if with_regions or each.kind != "verbatim"),
@@ -101,17 +87,6 @@ class ReadCompiler:
         if not isinstance(node, MappingNode):
             return None
         return Section(texts_of(node.get("open")), texts_of(node.get("close")), _flag(node, "optional"))
-
-    def _region(self, name: str, node: MappingNode) -> Region:
-        before = node.get("close_before")
-        return Region(
-            name=name,
-            open=texts_of(node.get("open")),
-            close=texts_of(before if before is not None else node.get("close")),
-            kind=literal_text(node.get("as")) or "verbatim",
-            anchor=literal_text(node.get("anchor")) or "any",
-            keeps_close=before is not None,
-        )
 
     # -- calls
 

@@ -6,22 +6,19 @@ from typing import Final
 
 from engine.language.documents import ID_PATTERN
 from engine.language.kinds.endpoint_shape import DEFINE, NAME, TESTS, common_fields
+from engine.language.kinds.regions import ANCHORS, LITERAL, LITERALS, REGION
 from engine.language.shapes import Bool, Field, ListOf, MapOf, Object, OneOf, Text, Tree
 from engine.translate.tools.plan import PLACES, REPAIRS
 
-REGION_KINDS: Final = ("verbatim", "content", "reasoning")
-ANCHORS: Final = ("any", "line", "start")
 TOKEN_KINDS: Final = ("name", "id", "key", "type", "skip")
 PAYLOAD_KINDS: Final = ("json", "args", "params", "python", "braced")
 
-_LITERAL: Final = Text(r"(?s).+", "a literal that is not empty")
-LITERALS: Final = OneOf((_LITERAL, ListOf(_LITERAL, 1)))
 _PATTERN: Final = Object(
     {kind: Field(Text(), f"A regular expression that takes the {kind}.") for kind in TOKEN_KINDS},
     "a token",
     exactly_one=TOKEN_KINDS,
 )
-TOKENS: Final = ListOf(OneOf((_LITERAL, ListOf(_LITERAL, 1), _PATTERN)), 1)
+TOKENS: Final = ListOf(OneOf((LITERAL, ListOf(LITERAL, 1), _PATTERN)), 1)
 PATHS: Final = OneOf((Text(), ListOf(Text(), 1)))
 
 PAYLOAD: Final = Object(
@@ -62,7 +59,7 @@ PAYLOAD: Final = Object(
         ),
         "attr": Field(MapOf(Text(choices=("string", "json"))), "params: what each captured type means."),
         "wrappers": Field(ListOf(Text(), 1), "python: calls that are peeled off, such as print."),
-        "delim": Field(_LITERAL, "braced: what quotes a string."),
+        "delim": Field(LITERAL, "braced: what quotes a string."),
     },
     "payload",
 )
@@ -76,25 +73,13 @@ CALL: Final = Object(
         "name_from": Field(Text(), "A regular expression with a group `name` that cleans the name."),
         "payload": Field(PAYLOAD, "What follows the head.", required=True),
         "close": Field(
-            ListOf(OneOf((_LITERAL, ListOf(_LITERAL, 1)))),
+            ListOf(OneOf((LITERAL, ListOf(LITERAL, 1)))),
             "End markers in order, each with its spellings; they may be missing at the end of the text.",
         ),
         "commit": Field(Text(choices=("head", "call")), "From when on it stays a call: its head, or the whole of it."),
     },
     "a call rule",
     exactly_one=("head", "bare"),
-)
-
-REGION: Final = Object(
-    {
-        "open": Field(LITERALS, "What opens it.", required=True),
-        "close": Field(LITERALS, "What closes it."),
-        "close_before": Field(LITERALS, "What ends it without being part of it."),
-        "as": Field(Text(choices=REGION_KINDS), "What its text is.", required=True),
-        "anchor": Field(Text(choices=ANCHORS), "Where it may open.", default="any"),
-    },
-    "a region",
-    exactly_one=("close", "close_before"),
 )
 
 READ: Final = Object(
@@ -139,7 +124,7 @@ POLICY: Final = Object(
 NEUTRALISE: Final = Object(
     {
         "insert": Field(Text(r"(?s).", "one character"), "The character put into a marker.", default="\u2060"),
-        "markers": Field(ListOf(_LITERAL), "Markers of the templates, beside those of `read`."),
+        "markers": Field(ListOf(LITERAL), "Markers of the templates, beside those of `read`."),
     },
     "neutralise",
 )

@@ -1,16 +1,19 @@
-"""Tool calls out of an answer's text: the reader between what a mapping gives and the canonical reply.
+"""What stands in an answer's text: the reader between what a mapping gives and the canonical reply.
+
+Tool calls, where tools were offered in the prompt, and the regions that the endpoint names (`<think>` and its like).
 
 One reader per choice. Whole replies and streams go through the same code; only whether the pieces are gathered differs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from engine.translate.losses import Losses
 from engine.translate.tools.offering import Offer
 from engine.translate.tools.pieces import CallArguments, CallEnd, CallStart, Note, ReasoningPiece, Span, TextPiece
+from engine.translate.tools.plan import ToolformatPlan
 from engine.translate.tools.reader import ToolReader
 from engine.types import Json, JsonObject
 
@@ -30,11 +33,11 @@ class Reading:
     notes: tuple[Note, ...]
 
 
-class ToolFilter:
-    """Turns pieces with text into pieces with text and tool calls, choice by choice."""
+class TextFilter:
+    """Turns pieces with text into pieces with text, reasoning and tool calls, choice by choice, each with a reader."""
 
-    def __init__(self, offer: Offer, losses: Losses) -> None:
-        self._offer = offer
+    def __init__(self, make_reader: Callable[[], ToolReader], losses: Losses) -> None:
+        self._make_reader = make_reader
         self._losses = losses
         self._readers: dict[int, ToolReader] = {}
         self._finish: dict[int, str] = {}
@@ -68,8 +71,7 @@ class ToolFilter:
 
     def _reader(self, index: int) -> ToolReader:
         if index not in self._readers:
-            offer = self._offer
-            self._readers[index] = ToolReader(offer.formats, offer.tools, parallel=offer.choice.parallel)
+            self._readers[index] = self._make_reader()
         return self._readers[index]
 
     def _translate(self, part: Piece, index: int) -> JsonObject | None:
@@ -95,38 +97,120 @@ class ToolFilter:
         return {"key": part.index, "done": True}
 
 
+class Filters:
+    """Two filters, one behind the other."""
+
+    def __init__(self, first: TextFilter, second: TextFilter) -> None:
+        self._first = first
+        self._second = second
+
+    def __call__(self, piece: JsonObject) -> Iterable[JsonObject]:
+        """The pieces that one piece becomes."""
+        for made in self._first(piece):
+            yield from self._second(made)
+
+    def finish(self) -> Iterable[JsonObject]:
+        """What was held back, once the answer is over."""
+        for made in self._first.finish():
+            yield from self._second(made)
+        yield from self._second.finish()
+
+
+def call_filter(offer: Offer, losses: Losses) -> TextFilter:
+    """What takes the calls of offered tools out of the text."""
+    return TextFilter(lambda: ToolReader(offer.formats, offer.tools, parallel=offer.choice.parallel), losses)
+
+
+def region_filter(regions: ToolformatPlan, losses: Losses) -> TextFilter:
+    """What makes of an endpoint's regions what the mapping says they are."""
+    return TextFilter(lambda: ToolReader((regions,), ()), losses)
+
+
+def filters_of(regions: ToolformatPlan | None, offer: Offer | None, losses: Losses) -> TextFilter | Filters | None:
+    """What stands between the pieces of a stream and its lifecycle: regions first, calls in what is text then."""
+    calls = call_filter(offer, losses) if offer is not None and offer.tools else None
+    if regions is None:
+        return calls
+    thoughts = region_filter(regions, losses)
+    return thoughts if calls is None else Filters(thoughts, calls)
+
+
+def read_regions(emitted: Json, regions: ToolformatPlan | None, losses: Losses) -> Json:
+    """A whole reply whose regions are what the mapping says they are."""
+    if regions is None or not isinstance(emitted, dict):
+        return emitted
+    return _read(emitted, lambda: region_filter(regions, losses), None)
+
+
 def read_calls(emitted: JsonObject, offer: Offer, losses: Losses, readings: list[Reading] | None = None) -> JsonObject:
     """A whole reply with the calls in its text taken out; text around them stays, in order.
 
     How each text was read is added to `readings`, if somebody wants to know.
     """
+    return _read(emitted, lambda: call_filter(offer, losses), readings)
+
+
+def _read(emitted: JsonObject, make: Callable[[], TextFilter], readings: list[Reading] | None) -> JsonObject:
     many = emitted.get("choices")
     if isinstance(many, list) and many:
-        made = [_choice(each, index, offer, losses, readings) for index, each in enumerate(many)]
-        return {**emitted, "choices": made}
-    return _choice(emitted, 0, offer, losses, readings)
+        return {**emitted, "choices": [_choice(each, index, make(), readings) for index, each in enumerate(many)]}
+    return _choice(emitted, 0, make(), readings)
 
 
-def _choice(source: Json, index: int, offer: Offer, losses: Losses, readings: list[Reading] | None) -> JsonObject:
-    if not isinstance(source, dict) or not isinstance(source.get("text"), str):
-        return source if isinstance(source, dict) else {}
-    tools = ToolFilter(offer, losses)
+def _choice(source: Json, index: int, reader: TextFilter, readings: list[Reading] | None) -> JsonObject:
+    if not isinstance(source, dict):
+        return {}
+    blocks = source.get("blocks")
+    if isinstance(blocks, list) and blocks:
+        views = {key: value for key, value in source.items() if key not in ("text", "reasoning", "tool_calls")}
+        return {**views, "blocks": _blocks(blocks, source.get("finish_reason"), reader)}
+    if not isinstance(source.get("text"), str):
+        return source
     pieces = [
-        *tools({"text": source["text"], "finish_reason": source.get("finish_reason")}),
-        *tools.finish(),
+        *reader({"text": source["text"], "finish_reason": source.get("finish_reason")}),
+        *reader.finish(),
     ]
     if readings is not None:
-        readings.append(replace(tools.reading(source["text"]), choice=index))
+        readings.append(replace(reader.reading(source["text"]), choice=index))
     texts = "".join(piece["text"] for piece in pieces if piece.get("text"))
     thoughts = "".join(piece["reasoning"] for piece in pieces if piece.get("reasoning"))
     calls = _gather(piece["tool_call"] for piece in pieces if "tool_call" in piece)
-    if not calls and not thoughts:
-        return {**source, "text": texts}
-    made = {**source, "tool_calls": calls}
-    made["text"] = texts if texts else (None if calls else texts)
+    made = {**source, "text": texts if texts or not calls else None}
+    if calls:
+        made["tool_calls"] = calls
     if thoughts:
         made["reasoning"] = f"{source.get('reasoning') or ''}{thoughts}"
     return made
+
+
+def _blocks(blocks: list[Json], reason: Json, reader: TextFilter) -> list[JsonObject]:
+    """The blocks of an answer with its text read, each where it stood."""
+    made: list[JsonObject] = []
+    tuple(reader({"finish_reason": reason}))
+    for block in blocks:
+        if isinstance(block, dict) and block.get("kind") == "text" and isinstance(block.get("text"), str):
+            _add_blocks(made, reader({"text": block["text"]}))
+        else:
+            made.append(block)
+    _add_blocks(made, reader.finish())
+    return made
+
+
+def _add_blocks(blocks: list[JsonObject], pieces: Iterable[JsonObject]) -> None:
+    for piece in pieces:
+        last = blocks[-1] if blocks else {}
+        kind = next((key for key in ("text", "reasoning", "tool_call") if key in piece), "")
+        if kind == "tool_call":
+            part = piece["tool_call"]
+            known = next((block for block in blocks if block.get("key") == part["key"]), None)
+            if known is None:
+                known = {"kind": kind, "key": part["key"], "call": {"name": part.get("name"), "arguments": ""}}
+                blocks.append(known)
+            known["call"]["arguments"] += part.get("arguments") or ""
+        elif kind and last.get("kind") == kind and last.get("read"):
+            last["text"] += piece[kind]
+        elif kind:
+            blocks.append({"kind": kind, "text": piece[kind], "read": True})
 
 
 def _gather(parts: Iterable[JsonObject]) -> list[JsonObject]:

@@ -10,7 +10,7 @@ from engine.translate.tools.calls import try_call
 from engine.translate.tools.jsontext import JsonText, discard
 from engine.translate.tools.plan import CallRule, Region, Section, ToolformatPlan
 from engine.translate.tools.source import NotACall, Wait
-from engine.translate.tools.state import State
+from engine.translate.tools.state import SPACES, State
 from engine.translate.tools.tables import FENCE, Opening
 
 _FENCE_CHARS: Final = 40
@@ -167,20 +167,35 @@ def _try_region(state: State, opening: Opening, at: int) -> Wait[bool]:
 
 def _region_body(state: State, region: Region, label: str, at: int) -> Wait[None]:
     source, ledger = state.source, state.ledger
+    is_reasoning = region.kind == "reasoning"
+    has_begun = False
     while True:
         place, found = source.nearest(at, region.close, at)
-        if region.kind == "reasoning":
-            ledger.reasoning_until(place, label)
+        if is_reasoning:
+            has_begun = _reasoning(state, place, label, has_begun)
         elif place > ledger.done:
             state.text(place)
-        if found or not (yield from source.more(place)):
+        if found or source.is_over:
             break
+        yield from source.more(ledger.done)  # at the end of the text what was held as half a marker is none
         at = place
-    if found and not region.keeps_close:
-        if region.kind == "verbatim":
-            ledger.text_until(place + len(found))
-        else:
-            ledger.account("markup", place + len(found), label)
+    if region.kind == "verbatim":
+        ledger.text_until(place + len(found) if not region.keeps_close else place)
+        return
+    ledger.account("markup", place + len(found) if not region.keeps_close else place, label)
+    # White space behind reasoning belongs to it, as behind a call.
+    state.is_after_call = state.is_after_call or is_reasoning
+
+
+def _reasoning(state: State, upto: int, label: str, has_begun: bool) -> bool:
+    """Reasoning up to a place, without the white space at both its ends; whether any came by now."""
+    ledger = state.ledger
+    text = state.source.cut(ledger.done, upto)
+    if not has_begun:
+        ledger.account("markup", ledger.done + len(text) - len(text.lstrip(SPACES)), label)
+        text = text.lstrip(SPACES)
+    ledger.reasoning_until(ledger.done + len(text.rstrip(SPACES)), label)
+    return has_begun or bool(text)
 
 
 OPENINGS: Final[Mapping[str, Callable[[State, Opening, int], Wait[bool]]]] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from engine.language.expressions.runtime import NUMBERS, FunctionError, equals, kind_of
 from engine.language.expressions.signatures import Parameter, function, text_parameter
 from engine.language.static_types import ANY, NUMBER, OBJECT, STRING, Type, array_of, union
-from engine.types import Json
+from engine.types import Json, JsonObject
 
 _ORDERABLE = union(NUMBER, STRING)
 _ALIKE = Parameter("values", array_of(_ORDERABLE), items_alike=True)
@@ -174,3 +174,46 @@ def _find(values: list[Json], key: str, value: Json) -> Json:
             if held == value if exact else equals(held, value):
                 return each
     return None
+
+
+@function(
+    "merge_deltas",
+    [
+        Parameter("list", array_of(OBJECT)),
+        Parameter("deltas", array_of(OBJECT)),
+        Parameter("joined", array_of(STRING)),
+    ],
+    array_of(OBJECT),
+    "The list with pieces of its items added: items of one `index` are one. Texts under the keys `joined` are put "
+    "together, of other values the latest stands.",
+    examples=[
+        (
+            'merge_deltas(v, d, `["text"]`)',
+            {"v": [{"index": 0, "type": "x", "text": "He"}], "d": [{"index": 0, "type": "x", "text": "y"}]},
+            [{"index": 0, "type": "x", "text": "Hey"}],
+        ),
+        (
+            'merge_deltas(v, d, `["text"]`)',
+            {"v": [{"index": 0, "text": "a"}], "d": [{"index": 0, "text": None, "n": 2}, {"index": 1}, {"id": "b"}]},
+            [{"index": 0, "text": "a", "n": 2}, {"index": 1}, {"id": "b"}],
+        ),
+        ('merge_deltas(v, d, `["text"]`)', {"v": [], "d": None}, None),
+    ],
+)
+def _merge_deltas(items: list[JsonObject], deltas: list[JsonObject], joined: list[str]) -> Json:
+    made = list(items)
+    for delta in deltas:
+        index = delta.get("index")
+        place = next((at for at, each in enumerate(made) if index is not None and each.get("index") == index), None)
+        if place is None:
+            made.append(delta)
+            continue
+        known = made[place]
+        new = {key: value for key, value in delta.items() if value is not None}
+        texts = {key: known[key] + new[key] for key in joined if _are_texts(known.get(key), new.get(key))}
+        made[place] = {**known, **new, **texts}
+    return made
+
+
+def _are_texts(known: Json, more: Json) -> bool:
+    return isinstance(known, str) and isinstance(more, str)
