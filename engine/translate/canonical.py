@@ -265,8 +265,21 @@ def _check_tool_choice(choice: Json, where: str) -> None:
         function = choice.get("function")
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise missing(f"{where}.function.name")
-    elif kind != "allowed_tools":
+    elif kind == "allowed_tools":
+        _check_allowed(choice.get("allowed_tools"), f"{where}.allowed_tools")
+    else:
         raise refuse(f"'{where}.type' must be 'function' or 'allowed_tools'.", f"{where}.type", "invalid_value")
+
+
+def _check_allowed(allowed: Json, where: str) -> None:
+    if not isinstance(allowed, dict) or not isinstance(allowed.get("tools"), list):
+        raise missing(f"{where}.tools")
+    if allowed.get("mode") not in (None, "auto", "required"):
+        raise refuse(f"'{where}.mode' must be 'auto' or 'required'.", f"{where}.mode", "invalid_value")
+    for index, tool in enumerate(allowed["tools"]):
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise missing(f"{where}.tools[{index}].function.name")
 
 
 def _check_stop(stop: Json, where: str) -> None:
@@ -288,6 +301,8 @@ def _check_format(value: JsonObject, where: str) -> None:
             raise missing(f"{where}.json_schema")
         if not isinstance(schema.get("name"), str):
             raise missing(f"{where}.json_schema.name")
+        if not isinstance(schema.get("schema"), dict | None):
+            raise _wrong_type(f"{where}.json_schema.schema", "an object", schema["schema"])
 
 
 _OTHERS: Final[Mapping[str, Callable[[Any, str], None]]] = {

@@ -144,7 +144,7 @@ class Chat:
     def again(self, out: JsonObject) -> Chat | None:
         """The same chat asked once more, where the answer broke a wish and the mapping allows another try."""
         plan = self.target.plan
-        if self._problem is None or self._is_second:
+        if self._problem is None or self._is_second or not self._problem.scope:
             return None
         build = plan.tools.retry_text if self._offer is not None and self._problem.field != "response_format" else None
         if self._problem.field == "response_format" and plan.structured is not None:

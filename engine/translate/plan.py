@@ -15,13 +15,17 @@ from engine.types import Build, Condition, Json, JsonObject, Scope, Secret
 _PARTS = 8
 
 
+class UncheckedError(ValueError):
+    """A value could not be checked: its schema is broken, too large, or refers to what is elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """JSON text in and out, handed in so that the core imports no third-party package.
 
     `loads` reads upstream text (or its bytes) and raises ValueError; `dumps` writes compact UTF-8. `violation` says in
-    words how a value breaks a JSON Schema, None if it does not (or if the schema itself is broken: schemas are the
-    client's); without it nothing is validated.
+    words how a value breaks a JSON Schema, None if it does not; it raises UncheckedError where the schema is of no use
+    (schemas are the client's). Without it nothing is validated.
     """
 
     loads: Callable[[bytes | str], Json]

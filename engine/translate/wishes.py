@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from engine.translate.plan import Codec
+from engine.translate.plan import Codec, UncheckedError
 from engine.translate.structured import JsonWish, read_json
 from engine.translate.tools.offering import Offer
 from engine.types import Json, JsonObject, Scope
@@ -13,7 +13,10 @@ from engine.types import Json, JsonObject, Scope
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A wish that an answer broke: the request field it stands in, the loss it is, and the scope of a retry's text."""
+    """A wish that an answer broke: the request field it stands in, the loss it is, and the scope of a retry's text.
+
+    Where `scope` is empty another try is of no use.
+    """
 
     field: str
     action: str
@@ -32,7 +35,10 @@ def find_problem(emitted: JsonObject, offer: Offer, codec: Codec) -> Problem | N
         if tool["function"].get("strict") is True
     }
     for call in calls:
-        problem = _broken(call, schemas.get(call["name"]), codec)
+        try:
+            problem = _broken(call, schemas.get(call["name"]), codec)
+        except UncheckedError:
+            return Problem("tools", "dropped")
         if problem is not None:
             said = f"the arguments of {call['name']} do not fit its schema: {problem}"
             return Problem("tools", "damaged", {"choice": choice, "problem": said})
@@ -51,7 +57,11 @@ def _broken(call: JsonObject, schema: Json, codec: Codec) -> str | None:
 
 def with_json(emitted: JsonObject, wish: JsonWish, codec: Codec) -> tuple[JsonObject, Problem | None]:
     """The answer with its text reduced to the JSON in it, and what is wrong with that."""
-    text, problem = read_json(emitted.get("text") or "", wish, codec)
+    try:
+        text, problem = read_json(emitted.get("text") or "", wish, codec)
+    except UncheckedError:
+        text, _ = read_json(emitted.get("text") or "", dataclasses.replace(wish, schema={}), codec)
+        return {**emitted, "text": text}, Problem("response_format", "dropped")
     if problem is None:
         return {**emitted, "text": text}, None
     scope = {"schema": wish.schema, "name": wish.name, "problem": problem}

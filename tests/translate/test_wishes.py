@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsonschema_rs
 import pytest
 
 from engine.language.cases import target_for
 from engine.language.catalog import load_catalog
+from engine.language.json_schema import violation
 from engine.translate.chat import chat_exchange
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec
@@ -19,11 +19,6 @@ PLAN = load_catalog().endpoints["straico.chat.v2"]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 CALL = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
 WRONG = '<tool_call>{"name": "get_weather", "arguments": {"town": "Paris"}}</tool_call>'
-
-
-def violation(value: Any, schema: Any) -> str | None:
-    error = next(iter(jsonschema_rs.validator_for(schema).iter_errors(value)), None)
-    return None if error is None else error.message
 
 
 CODEC = Codec(json.loads, lambda value: json.dumps(value).encode(), violation)
@@ -83,6 +78,56 @@ def test_strict_arguments_are_validated() -> None:
     assert '{"town": "Paris"}' == bad["tool_calls"][0]["arguments"]
     assert "tools=damaged" in losses
     assert (1, '{"town": "Paris"}', False) == (len(once), loose["tool_calls"][0]["arguments"], "tools=" in none)
+
+
+BOTH = CALL + '<tool_call>{"name": "now", "arguments": {}}</tool_call>'
+
+
+def allowed(mode: str, *names: str) -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+@pytest.mark.parametrize(
+    ("wish", "called", "said"),
+    [
+        ({}, ["get_weather", "now"], "only when you need it"),
+        ({"tool_choice": "auto"}, ["get_weather", "now"], "only when you need it"),
+        ({"tool_choice": "none"}, [], None),
+        ({"tool_choice": "required"}, ["get_weather", "now"], "You must call at least one function"),
+        ({"tool_choice": {"type": "function", "function": {"name": "now"}}}, ["now"], "You must call now now"),
+        ({"tool_choice": allowed("auto", "now")}, ["now"], "and only now"),
+        ({"tool_choice": allowed("required", "get_weather")}, ["get_weather"], "only get_weather"),
+        ({"tool_choice": allowed("auto")}, [], None),
+        ({"parallel_tool_calls": False}, ["get_weather"], "Make one call at most"),
+        ({"tool_choice": "required", "parallel_tool_calls": False}, ["get_weather"], "You must call one function"),
+    ],
+)
+def test_a_choice_stands_in_the_prompt_and_is_enforced(
+    wish: dict[str, Any], called: list[str], said: str | None
+) -> None:
+    """What a wish excludes is no call, whatever the model writes; what is not offered stays content."""
+    other = {"type": "function", "function": {"name": "now"}}
+    out, sent, _ = converse({"tools": [tool(), other], **wish}, BOTH)
+
+    assert called == [call["name"] for call in out["tool_calls"]]
+    assert (said is None) is ("<tools>" not in str(sent[0]))
+    assert said is None or said in str(sent[0])
+    assert 1 == len(sent)
+
+
+@pytest.mark.parametrize(
+    "schema", [{"required": "city"}, {"$ref": "http://127.0.0.1:9/x"}, {"properties": {"city": {"pattern": "(("}}}]
+)
+def test_a_schema_of_no_use_is_a_loss_and_no_reason_to_ask_again(schema: dict[str, Any]) -> None:
+    """It is the client's: broken, or elsewhere, from where nothing is fetched. The answer is taken unchecked."""
+    out, sent, losses = converse({"tools": [tool(strict=True, parameters=schema)]}, CALL, CALL)
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    told, asked, lost = converse({"response_format": wanted}, 'So: {"city": 1}')
+
+    assert (1, ["get_weather"]) == (len(sent), [call["name"] for call in out["tool_calls"]])
+    assert (1, '{"city": 1}') == (len(asked), told["text"])
+    assert ("tools=dropped", "response_format=dropped") == (losses, lost)
 
 
 WANTED = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}

@@ -7,8 +7,10 @@ that the format's templates print by the templates themselves, all else here.
 from __future__ import annotations
 
 import functools
+import json
+import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from engine.translate.canonical import refuse
 from engine.translate.losses import Losses
@@ -16,6 +18,9 @@ from engine.translate.plan import Codec
 from engine.translate.tools.neutral import Neutraliser
 from engine.translate.tools.plan import ToolformatPlan
 from engine.types import Json, JsonObject
+
+_LONG_NUMBER: Final = re.compile(r"\d{17}")
+_DEEPEST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +46,27 @@ class History:
         rendered: list[JsonObject] = []
         calls: dict[str, JsonObject] = {}
         results: list[str] = []
+        pictures: list[Json] = []
         for index, message in enumerate(messages):
             if message["role"] == "tool":
                 call = calls.get(message["tool_call_id"]) or _unknown_call(message, index)
                 results.append(self._result(message, call))
+                pictures += _not_text(message.get("content"))
                 continue
-            self._close_results(rendered, results)
+            self._close_results(rendered, results, pictures)
             rendered.append(self._message(message, index, calls))
-        self._close_results(rendered, results)
+        self._close_results(rendered, results, pictures)
         return rendered
 
-    def _close_results(self, rendered: list[JsonObject], results: list[str]) -> None:
+    def _close_results(self, rendered: list[JsonObject], results: list[str], pictures: list[Json]) -> None:
+        """One message for neighbouring results; what is no text in them follows, for the endpoint to take or refuse."""
         if results:
-            rendered.append({"role": self.own.result_role, "content": self.own.join.join(results)})
+            content: Json = self.own.join.join(results)
+            if pictures:
+                content = [{"type": "text", "text": content}, *pictures]
+            rendered.append({"role": self.own.result_role, "content": content})
             results.clear()
+            pictures.clear()
 
     def _result(self, message: JsonObject, call: JsonObject) -> str:
         scope = {"call": call, "m": {**message, "content": plain(message.get("content"))}}
@@ -75,13 +87,13 @@ class History:
         return {**kept, "content": _after(content, block)}
 
     def _call(self, call: JsonObject, where: str) -> JsonObject:
-        """A call. Empty arguments are `{}`; broken ones are a loss, and kept as the text they are (trap 11)."""
+        """A call. No arguments are `{}`; broken ones are a loss, and kept as the text they are (trap 11)."""
         function = call["function"]
         arguments = function.get("arguments")
         if isinstance(arguments, dict):
             text, decoded = self.codec.dumps(arguments).decode(), arguments
         else:
-            text = arguments or "{}"
+            text = arguments if isinstance(arguments, str) and arguments.strip() not in ("", "null") else "{}"
             decoded = self._decoded(text)
         if not isinstance(decoded, dict):
             self.losses.add(f"{where}.function.arguments", "damaged")
@@ -94,10 +106,13 @@ class History:
         }
 
     def _decoded(self, text: str) -> Json:
+        """The arguments as data; the standard library keeps integers that have more digits than the codec does."""
         try:
-            return self.codec.loads(text.encode("utf-8", "surrogatepass"))
-        except ValueError:
+            value = self.codec.loads(text.encode("utf-8", "surrogatepass"))
+            value = json.loads(text) if _LONG_NUMBER.search(text) else value
+        except (ValueError, RecursionError):
             return None
+        return None if _is_deeper(value, _DEEPEST) else value
 
 
 @functools.lru_cache(maxsize=256)
@@ -118,6 +133,25 @@ def _unknown_call(message: JsonObject, index: int) -> JsonObject:
         f"messages[{index}].tool_call_id",
         "invalid_value",
     )
+
+
+def _is_deeper(value: Json, most: int) -> bool:
+    """Whether lists and objects lie in one another more than so many levels: templates cannot write such data."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _not_text(content: Json) -> list[Json]:
+    return [part for part in content if part.get("type") != "text"] if isinstance(content, list) else []
 
 
 def _after(content: Json, block: str) -> Json:

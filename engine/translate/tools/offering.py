@@ -48,9 +48,8 @@ def choice_of(request: JsonObject) -> Choice:
         names = (choice["function"]["name"],)
         result = Choice("named", names, parallel=parallel, must_call=True)
     else:
-        allowed = choice.get("allowed_tools") or {}
-        entries = allowed.get("tools") or ()
-        names = tuple(each.get("function", {}).get("name") for each in entries if isinstance(each, dict))
+        allowed = choice["allowed_tools"]
+        names = tuple(each["function"]["name"] for each in allowed["tools"])
         result = Choice("allowed", names, parallel, allowed.get("mode") == "required")
     for name in result.names:
         if name not in offered:
@@ -83,7 +82,7 @@ def offer_tools(
     """
     choice = choice_of(request)
     tools = tuple(request.get("tools") or ())
-    if choice.names:
+    if choice.mode in ("named", "allowed"):
         tools = tuple(tool for tool in tools if tool["function"]["name"] in choice.names)
     if choice.mode == "none":
         tools = ()
