@@ -33,7 +33,7 @@ STATUS_OF = {
     "replaced_model": 201,
 }
 FAULTS = {"reset", "half_body", "silence", "bad_json", "wrong_length"}
-SLOW = {"slow", "thinks"}
+SLOW = {"slow", "thinks", "fails_late"}
 
 
 def forced_names(shipped: Catalog, endpoint: str) -> set[str]:
