@@ -90,7 +90,7 @@ def test_every_yaml_block_loads_and_passes_its_tests(page: Path, tmp_path: Path)
         write_page(GUIDE, tmp_path)
         found["endpoint"] = []
     assert problems_of(tmp_path, found) == []
-    assert set(found) <= {"endpoint", "piece", "overlay", "gateway"}
+    assert set(found) <= {"endpoint", "dialect", "piece", "overlay", "gateway"}
 
 
 def test_the_wrong_example_gives_the_message_that_is_shown(tmp_path: Path) -> None:
