@@ -241,7 +241,7 @@ class LiveAnswer:
 
     def _made(self, pieces: list[JsonObject]) -> bytes:
         made = self.translation.take(pieces)
-        return made if self._passed is None else self._passed.drain(ended=self._upstream.ended)
+        return made if self._passed is None else self._passed.drain()
 
     def close(self) -> bytes:
         """The last frames, after `flush`. Raises UpstreamError when the answer was cut or held nothing."""

@@ -286,6 +286,11 @@ class Lifecycle:
             choice.finish_reason = None
 
     @property
+    def count(self) -> int:
+        """How many choices the answer has."""
+        return len(self._choices)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing of an answer has come."""
         return all(choice.state == IDLE for choice in self._choices)

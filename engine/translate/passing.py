@@ -70,8 +70,9 @@ class Passage:
 class PassedFrames:
     """The frames of an upstream's stream as the client gets them. `take` is handed each frame once it was judged.
 
-    They are held until something of an answer has come, so that what fails before keeps its true status, and the last
-    one until the answer is known to be whole. `terminator` is how the client's stream ends.
+    They are held until something of an answer has come, so that what fails before keeps its true status. From the
+    finish reason on they are held until the answer is known to be whole: a failed stream never looks finished (rule
+    R13). `terminator` is how the client's stream ends.
     """
 
     def __init__(
@@ -86,10 +87,13 @@ class PassedFrames:
         self._terminator = terminator
         self._scope = dict(scope)
         self._codec = codec
-        self._held: list[bytes] = []
+        self._ready: list[bytes] = []
+        self._last: list[bytes] = []
+        self._finished: set[Json] = set()
 
-    def take(self, frame: Frame, value: Json) -> None:
-        """A frame that is in order, and what its data says."""
+    def take(self, frame: Frame, value: Json, pieces: list[JsonObject]) -> None:
+        """A frame that is in order, what its data says, and what that means."""
+        self._finished.update(piece.get("choice") or 0 for piece in pieces if piece.get("finish_reason") is not None)
         data = frame.data.encode()
         if isinstance(value, dict):
             self._scope["res"] = value
@@ -97,20 +101,19 @@ class PassedFrames:
             if drop is not None and run(drop, self._scope, self._target, "reply"):
                 return
             data = _changed(data, value, self._plan, self._scope, self._target, self._codec)
-        self._held.append(_block(frame, data) if self._is_sse else data + b"\n")
+        is_last = value is None or len(self._finished) >= self._life.count
+        (self._last if is_last else self._ready).append(_block(frame, data) if self._is_sse else data + b"\n")
 
-    def drain(self, *, ended: bool) -> bytes:
+    def drain(self) -> bytes:
         """What may go out by now."""
-        if not self._held or self._life.is_empty:
+        if not self._ready or self._life.is_empty:
             return b""
-        if not ended and len(self._held) == 1:
-            return self._held.pop()
-        ready, self._held = (self._held[:-1], self._held[-1:]) if ended else (self._held, [])
+        ready, self._ready = self._ready, []
         return b"".join(ready)
 
     def rest(self, *, ended: bool) -> bytes:
         """What was held, once the answer is whole; with the client's terminator where the upstream sent none."""
-        held = b"".join(self._held)
+        held = b"".join((*self._ready, *self._last))
         return held if ended else held + self._terminator()
 
 

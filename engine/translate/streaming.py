@@ -57,7 +57,7 @@ class UpstreamStream:
         self.failure: UpstreamError | TranslationError | None = None
         self.taken = ""
         self.closing = False
-        self.watch: Callable[[Frame, Json], None] | None = None
+        self.watch: Callable[[Frame, Json, list[JsonObject]], None] | None = None
 
     def feed(self, data: bytes) -> list[JsonObject]:
         """The canonical pieces that these bytes complete; those before a failure first.
@@ -103,9 +103,10 @@ class UpstreamStream:
         pieces: list[JsonObject] = []
         try:
             for frame in frames:
-                pieces += self.take(frame)
+                made = self.take(frame)
+                pieces += made
                 if self.watch is not None and (self.ended or self._scope["ev"]["json"] is not None):
-                    self.watch(frame, self._scope["ev"]["json"])
+                    self.watch(frame, self._scope["ev"]["json"], made)
                 if self.ended:
                     return pieces
         except (UpstreamError, TranslationError) as failure:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.gateway.log import ACCESS
 from tests.streams.stage import CHATS, ENDPOINTS, Stage, staged
 
 WAYS = [(endpoint, "emulated") for endpoint in ENDPOINTS] + [(endpoint, "native") for endpoint in CHATS]
@@ -57,3 +60,21 @@ def native(stages: Stages) -> Stage:
 def emulated(stages: Stages) -> Stage:
     """A chat endpoint whose upstream does not stream."""
     return stages.get("straico.chat.v2", "emulated")
+
+
+@pytest.fixture
+def records() -> Iterator[list[dict[str, Any]]]:
+    """The access log's lines as they are written."""
+    seen: list[dict[str, Any]] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record.__dict__["fields"])
+
+    handler = Keep()
+    ACCESS.addHandler(handler)
+    ACCESS.setLevel(logging.INFO)
+    try:
+        yield seen
+    finally:
+        ACCESS.removeHandler(handler)

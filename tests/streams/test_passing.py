@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import logging
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.gateway.log import ACCESS
-from tests.gateway.fake_upstream import Behaviour, FakeUpstream, reply, reply_json
+from tests.gateway.fake_upstream import Behaviour, FakeUpstream, Seen, Wire, reply, reply_json
 from tests.streams.stage import Stage, staged
 
 SSE = "content-type: text/event-stream\r\n"
@@ -32,24 +30,6 @@ TEXT = b'data: {"id":"c1", "model":"mine","choices":[{"index":0,"delta":{"conten
 FINISH = b'data: {"id":"c1","model":"mine","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"id":"c1","model":"mine","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
 DONE = b"data: [DONE]\n\n"
-
-
-@pytest.fixture
-def records() -> Iterator[list[dict[str, Any]]]:
-    """The access log's lines as they are written."""
-    seen: list[dict[str, Any]] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            seen.append(record.__dict__["fields"])
-
-    handler = Keep()
-    ACCESS.addHandler(handler)
-    ACCESS.setLevel(logging.INFO)
-    try:
-        yield seen
-    finally:
-        ACCESS.removeHandler(handler)
 
 
 def _stage(
@@ -127,6 +107,30 @@ def test_a_stream_that_fails_before_its_text(tmp_path: Path) -> None:
     assert (200, 1) == (answer.status_code, answer.text.count('"role":"assistant"'))
     assert "Hi." in answer.text
     assert "new=unread, messages[0].odd=dropped" == answer.headers["x-engine-losses"]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one piece", "one by one"])
+def test_a_stream_that_fails_after_its_finish_reason(tmp_path: Path, together: bool) -> None:
+    """The text stays, the finish reason does not: an error event is the last that is said (R13)."""
+    frames = [ROLE, TEXT, FINISH, b'data: {"error":{"message":"Down."}}\n\n']
+    script = reply(b"".join(frames), headers=SSE) if together else _slowly(frames)
+    with FakeUpstream(script) as upstream, _stage(tmp_path, upstream) as stage:
+        answer = _post(stage, BODY % ', "stream": true')
+
+    assert answer.content.startswith(ROLE + TEXT + b'data: {"error":')
+    assert "finish_reason" not in answer.text
+    assert answer.content.endswith(DONE)
+
+
+def _slowly(frames: list[bytes]) -> Behaviour:
+    async def play(wire: Wire, seen: Seen) -> bool:
+        await wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        for frame in frames:
+            await wire.send(frame)
+            await asyncio.sleep(0.05)
+        return False
+
+    return play
 
 
 def test_a_stream_that_breaks_off(tmp_path: Path) -> None:

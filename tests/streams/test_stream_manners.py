@@ -7,11 +7,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.gateway.log import ACCESS
 from tests.gateway.fake_upstream import Behaviour, FakeUpstream, Seen, Wire, reply, reply_json, slowly
 from tests.running import serving
 from tests.streams.stage import MODEL, Stage, raw_chat, staged
@@ -29,24 +26,6 @@ TEXT = b'data: {"text":"a"}\n\n'
 GOOD = TEXT + b'data: {"finish":"stop","usage":{"prompt_tokens":3,"completion_tokens":1}}\n\ndata: [DONE]\n\n'
 LONG = b'data: {"text":"' + b"a" * 200 + b'"}\n\n'
 CHUNKS = 100_000
-
-
-@pytest.fixture
-def records() -> Iterator[list[dict[str, Any]]]:
-    """The access log's lines as they are written."""
-    seen: list[dict[str, Any]] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            seen.append(record.__dict__["fields"])
-
-    handler = Keep()
-    ACCESS.addHandler(handler)
-    ACCESS.setLevel(logging.INFO)
-    try:
-        yield seen
-    finally:
-        ACCESS.removeHandler(handler)
 
 
 def _plain(folder: Path, url: str, upstream: str = "", more: str = "") -> AbstractContextManager[Stage]:
