@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,12 +10,12 @@ from typing import Final
 import click
 
 from engine.cli.arguments import load, mappings_option
+from engine.cli.sketch.yaml_text import yaml_text
 from engine.language.catalog import Catalog
 from engine.language.diagnostics import Mark, did_you_mean
 from engine.language.documents import KINDS
 from engine.language.inherit import Resolved
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
-from engine.language.scalars import reads_differently, resolve_plain
 
 _HELP: Final = """Print a mapping with its parents and overlays merged in, as one YAML file that stands alone.
 
@@ -27,7 +26,6 @@ says which is meant where two kinds share one.
 Example:
   engine flatten acme.chat
 """
-_PLAIN: Final = re.compile(r"[A-Za-z_$/=][A-Za-z0-9_ ./$*+-]*(?<! )")
 _FLOW_COLUMNS: Final = 80
 _FIRST: Final = ("mapping", "id", "title", "doc", "abstract")
 _LAST: Final = ("extends", "tests")
@@ -71,7 +69,7 @@ def flattened(resolved: Resolved) -> Iterator[str]:
 
 
 def _entry(key: str, mark: Mark, value: Node, indent: int) -> Iterator[str]:
-    lead = f"{' ' * indent}{_text(key)}:"
+    lead = f"{' ' * indent}{yaml_text(key, in_flow=True)}:"
     flow = _flow(value)
     if flow is not None and len(flow) + indent <= _FLOW_COLUMNS:
         yield _with_origin(f"{lead} {flow}", mark)
@@ -139,23 +137,13 @@ def _flow(node: Node) -> str | None:
         return None
     pairs = [(key, _flow(entry.value)) for key, entry in node.entries.items()]
     return (
-        None if any(value is None for _, value in pairs) else f"{{{', '.join(f'{_text(k)}: {v}' for k, v in pairs)}}}"
+        None
+        if any(value is None for _, value in pairs)
+        else f"{{{', '.join(f'{yaml_text(k, in_flow=True)}: {v}' for k, v in pairs)}}}"
     )
 
 
 def _value(node: ScalarNode) -> str:
     if isinstance(node.value, str):
-        return _text(node.value)
+        return yaml_text(node.value, in_flow=True)
     return "null" if node.value is None else json.dumps(node.value)
-
-
-def _text(value: str) -> str:
-    """Text plain where it reads back as the same text for every YAML tool, else in double quotes."""
-    if _PLAIN.fullmatch(value):
-        try:
-            plain = resolve_plain(value)
-        except ValueError:
-            plain = None
-        if plain == value and not reads_differently(value, plain):
-            return value
-    return json.dumps(value, ensure_ascii=not value.isprintable())

@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.errors import RequestError, TranslationError, UpstreamError
 from engine.gateway.strict_json import parse_client_json
-from engine.language.cases import FIXED_ID, FIXED_NOW, target_for, wire_of
+from engine.language.cases import FIXED_ID, FIXED_NOW, finished, target_for, wire_of
 from engine.translate.chat import Chat
 from engine.translate.client import read_client, write_error, write_reply
 from engine.translate.losses import Losses
@@ -112,7 +112,7 @@ def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
     capture = Capture()
     done.chat = Chat(done.target, done.request, model, _context(done), done.losses, capture.codec)
     done.scope = done.chat.scope
-    done.sent = _first_call(done.chat)
+    done.sent = finished(_first_call(done.chat))
     done.sent_body = capture.value
 
 

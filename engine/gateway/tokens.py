@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from engine.gateway.runner import Send
@@ -22,7 +23,7 @@ class Tokens:
         self._learned = learned
         self._clock = clock
         self._known: OrderedDict[str, Token] = OrderedDict()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._fetching: dict[str, asyncio.Task[Token]] = {}
 
     def now(self) -> int:
         """Unix time in whole seconds."""
@@ -38,10 +39,17 @@ class Tokens:
         token = self._valid(seal.holder, refused)
         if token is not None:
             return token
-        async with self._locks.setdefault(seal.holder, asyncio.Lock()):
-            # Another request may have fetched it while this one waited.
-            token = self._valid(seal.holder, refused)
-            return token if token is not None else await self._fetched(seal, send)
+        task = self._fetching.get(seal.holder)
+        if task is None:
+            task = self._fetching[seal.holder] = asyncio.ensure_future(self._fetched(seal, send))
+            task.add_done_callback(partial(self._forget, seal.holder))
+        # Whoever began it may leave; those who wait with it still get what it brings.
+        return await asyncio.shield(task)
+
+    def _forget(self, holder: str, task: asyncio.Task[Token]) -> None:
+        del self._fetching[holder]
+        if not task.cancelled():
+            task.exception()  # whoever waited was told; if nobody did, nobody needs to know
 
     def _valid(self, holder: str, refused: Token | None) -> Token | None:
         token = self._known.get(holder)
@@ -56,6 +64,5 @@ class Tokens:
         self._learned(token.value.reveal())
         self._known[seal.holder] = token
         while len(self._known) > _KEPT:
-            holder, _ = self._known.popitem(last=False)
-            self._locks.pop(holder, None)
+            self._known.popitem(last=False)
         return token

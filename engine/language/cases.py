@@ -269,10 +269,17 @@ def _reply_of(given: JsonObject, codec: Codec) -> UpstreamReply:
     return UpstreamReply(given.get("status") or 200, headers, data)
 
 
+def finished(request: UpstreamRequest) -> UpstreamRequest:
+    """A request as it would be sent, with a placeholder for a token and the fixed time for a signature."""
+    seal = request.seal
+    if seal is None:
+        return request
+    return seal.finish(Token(Secret("***"), None) if seal.ask is not None else None, FIXED_NOW)
+
+
 def wire_of(request: UpstreamRequest, codec: Codec) -> JsonObject:
     """An upstream request as data: method, url, query, headers (secrets masked) and decoded body."""
-    if request.seal is not None:
-        request = request.seal.finish(Token(Secret("***"), None) if request.seal.ask is not None else None, FIXED_NOW)
+    request = finished(request)
     wire: JsonObject = {"method": request.method, "url": request.url}
     if request.query:
         wire["query"] = _query(request)

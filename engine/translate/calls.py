@@ -64,8 +64,7 @@ def build_call(
         return _encoded(_draft(target, plan.token.call, own), {}, own, codec)
 
     seal = make_seal(target, finish, token_call if plan.token is not None else None, scope, codec)
-    bare = _encoded(draft, {}, scope, codec)
-    return UpstreamRequest(bare.method, bare.url, bare.query, bare.headers, bare.body, bare.origin, seal)
+    return UpstreamRequest(call.method, draft.url, tuple(draft.query), (), None, _origin(draft.url), seal)
 
 
 def _draft(target: Target, call: CallPlan, scope: Scope, passed: bytes | None = None) -> _Draft:
@@ -110,8 +109,10 @@ def _finished(target: Target, draft: _Draft, scope: Scope, codec: Codec) -> Upst
     if plan.auth is None and plan.sign is None:
         return _encoded(draft, {}, scope, codec)
     own = {**scope, "secret": target.secrets}
-    request = _encoded(draft, plan.auth(own) if plan.auth is not None else {}, scope, codec)
-    return request if plan.sign is None else signature(plan.sign, request, own)
+    credentials = run(plan.auth, own, target, "request") if plan.auth is not None else {}
+    request = _encoded(draft, credentials, scope, codec)
+    sign = plan.sign
+    return request if sign is None else run(lambda seen: signature(sign, request, seen), own, target, "request")
 
 
 def _encoded(draft: _Draft, credentials: JsonObject, scope: Scope, codec: Codec) -> UpstreamRequest:
@@ -119,15 +120,19 @@ def _encoded(draft: _Draft, credentials: JsonObject, scope: Scope, codec: Codec)
     named = {name.lower() for name, _ in draft.headers}
     first: Pairs = [("content-type", content_type)] if content_type is not None and "content-type" not in named else []
     last: Pairs = [*([] if "accept" in named else [_ACCEPT]), *credentials.get("headers", {}).items()]
-    parts = urlsplit(draft.url)
     return UpstreamRequest(
         method=draft.call.method,
         url=draft.url,
         query=(*draft.query, *credentials.get("query", {}).items()),
         headers=(*first, *draft.headers, *last),
         body=body,
-        origin=f"{parts.scheme}://{parts.netloc}",
+        origin=_origin(draft.url),
     )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _body(draft: _Draft, credentials: JsonObject | None, scope: Scope, codec: Codec) -> tuple[bytes | None, str | None]:

@@ -7,7 +7,7 @@ sender, which keeps the tokens and has the clock.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -60,7 +60,8 @@ def make_seal(
 
     def is_refused(reply: UpstreamReply) -> bool:
         assert refused is not None
-        return refused({**scope, **_reply_scope(reply, codec)})
+        # Where the condition cannot be worked out, the answer is judged like any other.
+        return _read(refused, {**scope, **_reply_scope(reply, codec)}) is True
 
     holder = f"{target.name}\n{target.credential_id}"
     return Seal(finish, holder, ask, read, is_refused if refused is not None else None)
@@ -116,8 +117,7 @@ def signature(plan: SignPlan, request: UpstreamRequest, scope: Scope) -> Upstrea
     return replace(request, headers=(*kept, *headers), query=(*request.query, *_made(plan.query, own)))
 
 
-def _made(builds: dict[str, Build] | object, scope: Scope) -> list[tuple[str, Secret | str]]:
-    assert isinstance(builds, dict)
+def _made(builds: Mapping[str, Build], scope: Scope) -> list[tuple[str, Secret | str]]:
     made = [(name, build(scope)) for name, build in builds.items()]
     return [(name, value if isinstance(value, Secret) else str(value)) for name, value in made if value is not ABSENT]
 

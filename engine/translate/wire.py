@@ -72,8 +72,8 @@ class UpstreamRequest:
     """One HTTP request to an upstream. Header values and query values may be `Secret`; the sender reveals them last.
 
     `url` has no query; `query` is a list of pairs in order. `origin` is the one origin the secrets may go to. `seal`
-    finishes the request at the moment it is sent, where a token or a signature belongs in it; what is here is without
-    credentials then. `undo` is the call that stops what earlier calls began, for a client that leaves.
+    makes the request at the moment it is sent, where a token or a signature belongs in it; headers and body are only
+    there then. `undo` is the call that stops what earlier calls began, for a client that leaves.
     """
 
     method: str

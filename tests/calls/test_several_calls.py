@@ -20,6 +20,7 @@ from engine.translate.exchange import request_scope
 from engine.translate.wire import Context
 from engine.types import Secret
 from tests.gateway.fake_upstream import FakeUpstream, Seen, Wire, reply_json
+from tests.running import run_engine
 from tests.streams.stage import Stage, catalog, raw_chat, staged
 
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -245,6 +246,26 @@ def test_a_key_in_the_body(tmp_path: Path) -> None:
     assert "ho" == answer.json()["choices"][0]["message"]["content"]
     sent = parse_qs(upstream.requests[0].body.decode())
     assert {"q": ["a&b"], "account": ["account-7"], "key": ["key-of-account"]} == sent
+
+
+def test_explain_shows_what_is_sealed(tmp_path: Path) -> None:
+    """The desk finishes a request as the sender does: credentials in their places, masked."""
+    (tmp_path / "ask.json").write_text('{"model": "m", "messages": [{"role": "user", "content": "hi"}]}')
+    where = ["--dialect", "openai.chat", "--endpoint", "acme.signed", "--mappings", str(MAPPINGS), "ask.json", "--json"]
+    shown = json.loads(run_engine(["explain", *where], tmp_path).stdout)
+
+    assert {"$.prompt": "hi"} == {row["path"]: row["value"] for row in shown["upstream body"]}
+    assert "auth.authorization" in [row["path"] for row in shown["upstream request"]]
+
+
+def test_an_unused_holder_leaves_nothing(tmp_path: Path) -> None:
+    """Callers whose token cannot be had leave no trace in the gateway: strangers cannot make it grow."""
+    with acme(tmp_path, lambda seen: (401, {})) as (stage, _):
+        for _ in range(3):
+            assert 502 == ask(stage).status_code
+        tokens = stage.server._door.gateway.senders._tokens
+
+    assert (0, 0) == (len(tokens._known), len(tokens._fetching))
 
 
 def test_a_signature_of_known_bytes() -> None:

@@ -181,7 +181,7 @@ class _Endpoint:
             token=auth.token,
             sign=auth.sign,
             steps=(*steps, StepPlan("request", request)) if steps and request is not None else steps,
-            stream_call=self._stream_call(request_names),
+            stream_call=self._stream_call(),
             capabilities=capabilities,
             params=params,
             reads=reads,
@@ -244,7 +244,7 @@ class _Endpoint:
             )  # fmt: skip
         return steps
 
-    def _stream_call(self, names: Mapping[str, Type]) -> CallPlan | None:
+    def _stream_call(self) -> CallPlan | None:
         """The call with what `stream.request` says merged over it."""
         stream = self.root.get("stream")
         over = stream.get("request") if isinstance(stream, MappingNode) else None
