@@ -42,6 +42,11 @@ def check_gateway(document: Document, catalog: Catalog) -> str:
         config = load_config(Path(document.file), environment=_AnySecret())
         folders = config.mappings or own_folders()
         used = read_catalog(folders) if folders else catalog
+        if used is not catalog:
+            # Mappings that were asked about have been told already, under the name by which they were.
+            told = {Path(each.file).resolve() for each in catalog.documents}
+            problems.items.extend(each for each in used.problems.errors if Path(each.mark.file).resolve() not in told)
+            catalog.sources.update(used.sources)
         bound = bind_config(config, used.endpoints, environment=_AnySecret(), toolformats=used.toolformats)
         text = unserved_text(bound, used, document.file)
     except MappingError as error:

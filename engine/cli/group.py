@@ -35,8 +35,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 _MAIN_HELP: Final = """A gateway for language models in which every endpoint is a YAML file.
 
 \b
-Start without a key and without a network:
-  engine serve --mock --endpoint acme.chat
+Start without a key and without a network, with any ID that `engine list` shows:
+  engine serve --mock --endpoint ID
 Check your own mappings:
   engine validate ./mappings
 """

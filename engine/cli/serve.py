@@ -17,7 +17,7 @@ their variable or file under `secrets` in the config, or use the mapping's own d
 
 \b
 Examples:
-  engine serve --mock --endpoint acme.chat
+  engine serve --mock --endpoint ID
   engine serve --config engine.yaml
   engine serve --endpoint acme.chat --option base_url=https://proxy.example --port 8080
 """

@@ -110,6 +110,11 @@ class Sources:
         self._texts[file] = text
         self._lines.pop(file, None)
 
+    def update(self, others: Sources) -> None:
+        """Remember the files of another load, too."""
+        for file, text in others._texts.items():
+            self.add(file, text)
+
     def line(self, file: str, number: int) -> str | None:
         """Line `number` (from 1) of `file` without its end, or None if it is not known."""
         if file not in self._lines:

@@ -95,12 +95,16 @@ _METHODS: Final[Mapping[str, str]] = {
 _OTHERWISE: Final = "use a filter, or compute the value with an expression in `$let`"
 
 
+Position = tuple[int, int | None]
+"""A line of the template, and the column where that is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a template reads from its scope, and what is wrong with it."""
+    """What a template reads from its scope, each path with its first line and column, and what is wrong with it."""
 
     names: frozenset[str]
-    paths: frozenset[tuple[str, ...]]
+    paths: Mapping[tuple[str, ...], Position]
     problems: list[TemplateProblem]
 
 
@@ -108,7 +112,7 @@ def check_template(tree: nodes.Template, text: str, names: Collection[str]) -> R
     """Walk the tree of `text`, in which only `names` may be read."""
     walk = _Walk(text, names)
     walk.visit(tree)
-    return Reading(frozenset(walk.read), frozenset(walk.paths), walk.problems)
+    return Reading(frozenset(walk.read), walk.paths, walk.problems)
 
 
 class _Walk:
@@ -119,7 +123,7 @@ class _Walk:
     def __init__(self, text: str, names: Collection[str]) -> None:
         self.problems: list[TemplateProblem] = []
         self.read: set[str] = set()
-        self.paths: set[tuple[str, ...]] = set()
+        self.paths: dict[tuple[str, ...], Position] = {}
         self._lines = text.split("\n")
         self._names = names
         self._locals: set[str] = set()
@@ -181,7 +185,7 @@ class _Walk:
                 self._problem("E143", f"`loop` has no `{path[1]}`", node, path[1], advice)
         elif name in self._names:
             self.read.add(name)
-            self.paths.add(path)
+            self.paths.setdefault(path, (node.lineno, self._column(node.lineno, ".".join(path))))
         else:
             known = sorted({*self._names, *self._locals})
             self._problem("E141", f'unknown name "{name}"', node, name, did_you_mean(name, known))

@@ -22,7 +22,7 @@ from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 
 from engine.language.problems import did_you_mean
-from engine.language.template_checks import LOOP_ATTRIBUTES, Reading, TemplateProblem, check_template
+from engine.language.template_checks import LOOP_ATTRIBUTES, Position, Reading, TemplateProblem, check_template
 from engine.language.template_filters import FILTERS, TESTS, joined, kind_of, present, printed
 from engine.types import Json, Scope
 
@@ -62,14 +62,15 @@ class TemplateError(Exception):
 class Template:
     """A compiled template.
 
-    `names` are the scope names it reads, `paths` the static paths from them: `{{ req.messages[0].role }}` reads
-    `("req", "messages")`. `render` gives the text for a scope; it raises TemplateError.
+    `names` are the scope names it reads, `paths` the static paths from them, each with its line and column:
+    `{{ req.messages[0].role }}` reads `("req", "messages")`. `render` gives the text for a scope; it raises
+    TemplateError.
     """
 
     text: str
     render: Callable[[Scope], str]
     names: frozenset[str]
-    paths: frozenset[tuple[str, ...]]
+    paths: Mapping[tuple[str, ...], Position]
 
 
 class _Missing(StrictUndefined):
@@ -231,7 +232,7 @@ def _checked(text: str, names: frozenset[str]) -> tuple[nodes.Template | None, R
 
 
 def _unread(problem: TemplateProblem) -> Reading:
-    return Reading(frozenset(), frozenset(), [problem])
+    return Reading(frozenset(), {}, [problem])
 
 
 def _deferred(environment: _Environment, tree: nodes.Template) -> Callable[[Scope], str]:

@@ -267,6 +267,8 @@ class TreeCompiler:
     def _not_boolean(self, node: ScalarNode, expression: Expression) -> None:
         text = expression.text.strip()
         help_lines = [f"=present({text})     if you mean `was given`"]
+        if "boolean" in expression.result.known:
+            help_lines.append(f"={text} == `true`     if it is true or false")
         if expression.result.known & {"array", "string", "object"} and len(expression.result.known) <= 2:
             help_lines.append(f"=length({text}) > `0`     if you mean `is not empty`")
         self.problems.add(

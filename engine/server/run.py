@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 
 import orjson
@@ -68,6 +69,13 @@ def run(config: GatewayConfig, catalog: Plans) -> int:
         place = f"{config.listen.host}:{config.listen.port}"
         sys.stderr.write(f"engine: cannot listen on {place}: {problem.strerror or problem}\n")
         return 1
+    if config.log.file:
+        try:
+            Path(config.log.file).open("a", encoding="utf-8").close()
+        except OSError as problem:
+            listener.close()
+            sys.stderr.write(f"engine: cannot write to log.file {config.log.file}: {problem.strerror or problem}\n")
+            return 1
     sys.stderr.write(banner(config, catalog, listener.getsockname()[1]) + "\n")
     if config.workers == 1:
         return serve(config, catalog, listener)

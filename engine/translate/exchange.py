@@ -7,6 +7,7 @@ The generators know nothing of sockets or clocks. The server, a test and a recor
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
+from math import ceil
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.calls import build_call, run
@@ -115,18 +116,18 @@ def retry_after_s(headers: Headers, now: float | None = None) -> int | None:
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        return max(1, round(milliseconds / 1000))
+        return max(1, ceil(milliseconds / 1000))
     text = headers.get("retry-after")
     seconds = _number(text)
     if seconds is not None:
-        return max(1, round(seconds))
+        return max(1, ceil(seconds))
     if text is None:
         return None
     try:
         until = parsedate_to_datetime(text)
         if "date" in headers:
-            return max(1, round((until - parsedate_to_datetime(headers["date"])).total_seconds()))
-        return None if now is None else max(1, round(until.timestamp() - now))
+            return max(1, ceil((until - parsedate_to_datetime(headers["date"])).total_seconds()))
+        return None if now is None else max(1, ceil(until.timestamp() - now))
     except (TypeError, ValueError, OverflowError):
         return None
 

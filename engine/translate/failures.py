@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from math import ceil
 from typing import Final
 
 from engine.errors import ERROR_TYPES, TYPE_OF_STATUS, ErrorInfo, TranslationError, UpstreamError
@@ -92,7 +93,7 @@ def http_status(value: Json) -> int | None:
 def _seconds(value: Json) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
         return None
-    return int(value)
+    return ceil(value)  # rounded down, a client would come back too early
 
 
 def raised_in_stream(target: Target, raised: Json, place: str) -> UpstreamError:

@@ -131,6 +131,18 @@ def test_a_gateway_file_is_checked_without_its_secrets(cli: Cli, desk: Path) -> 
     assert "error[E250]" in bad.out
 
 
+def test_a_gateway_file_is_checked_with_the_mappings_it_uses(cli: Cli, desk: Path) -> None:
+    """What `serve` would refuse, `validate` tells: once, also where the mappings were asked about as well."""
+    text = "mapping: gateway/1\nupstreams: {main: {endpoint: acme.chat}}\nroutes: {default: {to: main}}\n"
+    (desk / "engine.yaml").write_text(text + "mappings: [./mappings]\n")
+    (desk / "mappings" / "other.yaml").write_text(BROKEN.replace("acme.chat", "acme.other"))
+
+    for paths in (["engine.yaml"], ["engine.yaml", "mappings"]):
+        found = json.loads(cli("validate", *paths, "--format", "json").out)
+        assert [("other.yaml", "E106")] == [(Path(each["file"]).name, each["code"]) for each in found]
+    assert "12 |     model: =model.nam" in cli("validate", "engine.yaml").out
+
+
 def test_all_problems_of_all_files_are_shown_at_once(cli: Cli, desk: Path) -> None:
     """Nobody should have to run it twice."""
     (desk / "one.yaml").write_text(BROKEN)

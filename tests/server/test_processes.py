@@ -145,6 +145,16 @@ def test_f52_a_second_signal_ends_at_once(tmp_path: Path, second: signal.Signals
     assert time.monotonic() - begun < 3
 
 
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    """A server that would lose its whole log does not start."""
+    with process(tmp_path, "http://127.0.0.1:1", 0, "log: {file: /nowhere/at/all.log}\n") as running:
+        assert 1 == running.wait(15)
+        assert running.stderr is not None
+        text = running.stderr.read()
+
+    assert "engine: cannot write to log.file /nowhere/at/all.log: No such file or directory\n" == text
+
+
 def test_f60_a_port_in_use(tmp_path: Path) -> None:
     """F60: one line, exit 1."""
     with socket.socket() as taken:

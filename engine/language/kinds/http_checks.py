@@ -10,6 +10,7 @@ from engine.language.problems import Problems
 from engine.language.reader import MappingNode, ScalarNode
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE: Final = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 _FORBIDDEN_HEADERS: Final = frozenset(
     ["host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade", "trailer", "keep-alive"]
 )
@@ -46,4 +47,12 @@ def check_headers(node: MappingNode, problems: Problems, *, credentials: bool = 
             problems.add(
                 "E161", f"the header {name!r} carries credentials", entry.key.mark, length=len(name),
                 help=("set it under `auth: {header: {…}}`, where secrets are",),
+            )  # fmt: skip
+        value = entry.value
+        text = value.value if isinstance(value, ScalarNode) and isinstance(value.value, str) else ""
+        if not text.startswith("=") and not _HEADER_VALUE.fullmatch(text):
+            problems.add(
+                "E161", f"the value of the header {name!r} has a character that HTTP does not allow", value.mark,
+                length=value.length if isinstance(value, ScalarNode) else 1,
+                help=("headers hold one line of Latin-1 text without spaces at its ends",),
             )  # fmt: skip

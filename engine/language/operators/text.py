@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.language.compiled import Compiled, Env, broken
-from engine.language.problems import Mark
+from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, mark_at_line
-from engine.language.static_types import STRING, Type
+from engine.language.static_types import ANY, STRING, Type, field_of
 from engine.language.templates import Template, TemplateError, compile_template
 from engine.language.tree import TreeCompiler, operator
 from engine.language.writing import MappingFailure, Value, Writer
@@ -37,6 +37,7 @@ def compile_template_operator(compiler: TreeCompiler, node: MappingNode, env: En
         compiler.problems.add(problem.code, problem.message, place, notes=note, help=problem.help)
     if template is None:
         return broken(mark)
+    _check_fields(compiler, template, env, at)
     _note_usage(template, env)
     names = sorted(template.names)
     render = _render(template, mark)
@@ -58,6 +59,22 @@ def _render(template: Template, mark: Mark) -> Build:
             raise MappingFailure("R003", str(error), mark) from error
 
     return build
+
+
+def _check_fields(compiler: TreeCompiler, template: Template, env: Env, at: Place) -> None:
+    """E106: a static path through what is known must be there, as in an expression."""
+    for path, (line, column) in sorted(template.paths.items(), key=lambda each: each[1][0]):
+        known: Type | None = env.names.get(path[0], ANY)
+        for depth, step in enumerate(path[1:], 1):
+            inner = field_of(known, step) if known is not None else None
+            if inner is None and known is not None and known.fields is not None:
+                place, note = at(line, column)
+                advice = did_you_mean(step, known.fields) or (f"fields: {', '.join(sorted(known.fields))}",)
+                compiler.problems.add(
+                    "E106", f'{".".join(path[:depth])} has no field "{step}"', place, length=len(".".join(path)),
+                    notes=note, help=advice,
+                )  # fmt: skip
+            known = inner
 
 
 def _note_usage(template: Template, env: Env) -> None:
