@@ -108,6 +108,16 @@ def is_broken(compiled: Compiled) -> bool:
 # -- containers
 
 
+def new_list(env: Env) -> str:
+    """Source of an empty list; what `with_types` wraps may write it."""
+    return "new_list()" if env.trace else "[]"
+
+
+def new_dict(env: Env) -> str:
+    """Source of an empty object; what `with_types` wraps may write it."""
+    return "new_dict()" if env.trace else "{}"
+
+
 def with_types(emit: Emit, env: Env) -> Emit:
     """Make the container types known to what `emit` writes: plain ones, or those that keep origins."""
     types = {"new_dict": TracedDict, "new_list": TracedList} if env.trace else {"new_dict": dict, "new_list": list}

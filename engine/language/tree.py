@@ -21,6 +21,7 @@ from engine.language.compiled import (
     broken,
     constant,
     is_broken,
+    new_list,
     plain_object,
     traced_object,
     with_types,
@@ -289,7 +290,7 @@ class TreeCompiler:
             return constant(to_json(node), node.mark)
 
         def emit(writer: Writer) -> Value:
-            made = writer.assign("new_list()")
+            made = writer.assign(new_list(env))
             for item in items:
                 value = item.emit(writer)
                 append(writer, made, value, item.mark, trace=env.trace)

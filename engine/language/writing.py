@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import partial
 from types import FunctionType
 from typing import Final, NamedTuple, cast
 
@@ -28,6 +29,7 @@ from engine.types import ABSENT, Build, Json, Scope
 
 _FILENAME: Final = "<mapping>"
 _MAX_LINES: Final = 20_000
+_SOURCE: Final = "source"
 
 
 class Null:
@@ -132,9 +134,8 @@ def _deferred(source: str, namespace: dict[str, Json]) -> Build:
         if made is None:
             exec(compile(source, _FILENAME, "exec"), namespace)  # noqa: S102  # the source is ours, see the theory above
             made = namespace["build"]
-            for part in list(namespace.values()):
-                if callable(part):
-                    warm(part)
+            setattr(made, _SOURCE, source)
+            warm({name: part for name, part in namespace.items() if callable(part)})
         return made
 
     def build(scope: Scope) -> Json:
@@ -152,7 +153,8 @@ def _undeferred(build: Build) -> Build:
 def warm(plan: object) -> None:
     """Make the bytecode of every function that a plan holds, so that no request has to wait for it.
 
-    A function may hold others in its closure: what checks a credential holds what builds it.
+    Where it can, a function takes the place of what made it: per chunk of a stream every detour counts. A function may
+    hold others in its closure: what checks a credential holds what builds it.
     """
     _warm(plan, set())
 
@@ -161,26 +163,31 @@ def _warm(part: object, seen: set[int]) -> None:
     if id(part) in seen:
         return
     seen.add(id(part))
-    for each in _parts(part):
-        _warm(each, seen)
+    for each, put in _parts(part):
+        ready = getattr(each, "ready", None)
+        if ready is None:
+            _warm(each, seen)
+        else:
+            made = ready()
+            if put is not None:
+                put(made)
 
 
-def _parts(part: object) -> Iterable[object]:
-    """What is to be looked at inside a part of a plan; a function that is made later is made now."""
+def _parts(part: object) -> Iterable[tuple[object, Callable[[Build], None] | None]]:
+    """What is to be looked at inside a part of a plan, each with what puts another in its place."""
+    if isinstance(part, dict):
+        return [(value, partial(part.__setitem__, key)) for key, value in part.items()]
     if isinstance(part, Mapping):
-        return part.values()
+        return [(value, None) for value in part.values()]
     if isinstance(part, tuple | list):
-        return part
+        return [(value, None) for value in part]
     if isinstance(part, PatternTable):
-        return [value for _, value in part.rows]
+        return [(value, None) for _, value in part.rows]
     if isinstance(part, FunctionType):
-        ready = getattr(part, "ready", None)
-        if ready is not None:
-            ready()
-            return ()
-        return [cell.cell_contents for cell in part.__closure__ or ()]
+        return [(cell.cell_contents, partial(setattr, cell, "cell_contents")) for cell in part.__closure__ or ()]
     if is_dataclass(part) and not isinstance(part, type):
-        return [getattr(part, each.name) for each in fields(part)]
+        names = [each.name for each in fields(part)]
+        return [(getattr(part, name), partial(object.__setattr__, part, name)) for name in names]
     return ()
 
 
@@ -209,6 +216,12 @@ _NAMES: Final = {
 
 def _named(value: Json) -> str:
     return _NAMES.get(type(value).__name__, "a number")
+
+
+def source_of(build: Build) -> str:
+    """The source of a compiled function, whether it was made yet or not."""
+    made = getattr(build, "ready", lambda: build)()
+    return str(getattr(made, _SOURCE))
 
 
 def assemble(emit: Callable[[Writer], Value], *, auth: bool = False) -> Build:

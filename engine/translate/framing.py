@@ -52,6 +52,10 @@ class Frame(NamedTuple):
     fields: Mapping[str, str] = _NO_FIELDS
 
 
+_new: Final = tuple.__new__
+"""Makes a frame without the detour over its own constructor."""
+
+
 class Framer(Protocol):
     """A decoder of one stream."""
 
@@ -96,9 +100,10 @@ class _Lines:
         self._size = 0
         self._at_head = True
 
-    def is_plain(self, data: bytes, end: bytes) -> bool:
-        """Whether nothing is kept from before and `data` is whole lines that end in `end`: nothing to put together."""
-        return not self._parts and not self._at_head and data.endswith(end) and b"\r" not in data
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept from before: what comes now stands for itself."""
+        return not self._parts and not self._at_head
 
     def take(self, data: bytes) -> bytes | None:
         """What was collected and the new bytes, once there is a line end among them; else None."""
@@ -148,7 +153,11 @@ class SseFramer:
 
     def feed(self, data: bytes) -> list[Frame]:
         """See `Framer.feed`."""
-        if self._lines.is_plain(data, b"\n\n"):
+        if data[-2:] == b"\n\n" and self._lines.is_empty and b"\r" not in data:
+            if data[:6] == b"data: " and data.find(b"\n") == len(data) - 2:
+                return [
+                    _new(Frame, (_text(data[6:-2]), None, None, _NO_FIELDS))
+                ]  # one event of one line, as nearly all
             return _made(data[:-2].split(b"\n\n"), _event)
         text = self._lines.take(data)
         if text is None:

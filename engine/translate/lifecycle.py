@@ -79,16 +79,19 @@ class Lifecycle:
             return []
         if not _NOTED.isdisjoint(piece):
             self._note(piece)
+            if "choice" not in piece and _NOTED.issuperset(piece):
+                return []  # it concerns the whole reply and nothing else: nearly every upstream says its id each time
         index = piece.get("choice") or 0
         choice = self._choices[index] if 0 <= index < len(self._choices) else None
         if choice is None:
             return []
-        events: list[Event] = []
-        keys = [key for key in piece if key in _PIECES]
-        for key in keys if len(keys) < 2 else sorted(keys, key=_ORDER.__getitem__):
-            value = piece[key]
-            if value is not None and value != "":
-                events += _PIECES[key](self, choice, value)
+        keys = [key for key in piece if key in _PIECES and piece[key] is not None and piece[key] != ""]
+        if len(keys) == 1:
+            events = _PIECES[keys[0]](self, choice, piece[keys[0]])
+        else:
+            events = []
+            for key in sorted(keys, key=_ORDER.__getitem__):
+                events += _PIECES[key](self, choice, piece[key])
         reason = piece.get("finish_reason")
         if reason is not None:
             if reason not in FINISH_REASONS:
@@ -99,9 +102,12 @@ class Lifecycle:
     def _note(self, piece: JsonObject) -> None:
         """What concerns the whole reply: the first id and model win, usage is merged with the last value per key."""
         out = self.out
-        for key, name in _FIRST_WINS if "upstream_id" not in out or "upstream_model" not in out else ():
-            if piece.get(key) is not None and out.get(name) is None:
-                out[name] = piece[key]
+        if "upstream_id" not in out or "upstream_model" not in out:
+            for key, name in _FIRST_WINS:
+                if piece.get(key) is not None and out.get(name) is None:
+                    out[name] = piece[key]
+        elif _OFTEN.issuperset(piece):
+            return
         usage = piece.get("usage")
         if isinstance(usage, dict):
             self._usage.update((key, value) for key, value in usage.items() if value is not None)
@@ -400,6 +406,7 @@ _PIECES: Final[Mapping[str, Callable[[Lifecycle, Choice, Json], list[Event]]]] =
 
 _ORDER: Final = {key: number for number, key in enumerate(_PIECES)}
 _FIRST_WINS: Final = (("id", "upstream_id"), ("model", "upstream_model"))
+_OFTEN: Final = frozenset({"id", "model"})
 _NOTED: Final = frozenset({"id", "model", "usage", "cost", "meta"})
 """The keys that concern the whole reply."""
 

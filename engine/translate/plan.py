@@ -258,7 +258,9 @@ class StreamPlan:
 class ClientStreamPlan:
     """A compiled `stream` of a dialect: how each lifecycle event becomes frames for the client.
 
-    `keeps_text` says whether any rule reads the whole text, so that it has to be kept until the end.
+    `keeps_text` says whether any rule reads the whole text, so that it has to be kept until the end. `copies` tells of
+    an event's kind whether its rule only copies the event's text, `names_without` of a key of a frame's data whether
+    the frame's name does not depend on it.
     """
 
     framing: str
@@ -269,6 +271,8 @@ class ClientStreamPlan:
     number_from: int
     events: Mapping[str, Build]
     keeps_text: bool = True
+    copies: Callable[[str], bool] = lambda _kind: False
+    names_without: Callable[[str], bool] = lambda _key: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
+from uuid import uuid4
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.failures import raised_in_stream
@@ -72,7 +73,13 @@ class UpstreamStream:
             frames = self._framer.feed(data)
         except FramingError as error:
             return self._run(error.frames, self._bad_stream(error))
-        return self._run(frames)
+        if len(frames) != 1 or self.watch is not None:
+            return self._run(frames)
+        try:
+            return self.take(frames[0])
+        except (UpstreamError, TranslationError) as failure:
+            self.failure = failure
+            raise
 
     def close(self) -> list[JsonObject]:
         """The connection closed cleanly: what was left, and what `at_end` makes of it."""
@@ -88,7 +95,7 @@ class UpstreamStream:
         self.closing = True
         pieces = self._run(left, broken)
         if not self.ended and self.failure is None and self._plan.at_end is not None:
-            pieces += self._apply(self._plan.at_end)
+            pieces = pieces + self._apply(self._plan.at_end)
         return pieces
 
     @staticmethod
@@ -104,7 +111,7 @@ class UpstreamStream:
         try:
             for frame in frames:
                 made = self.take(frame)
-                pieces += made
+                pieces = pieces + made if pieces else made
                 if self.watch is not None and (self.ended or self._scope["ev"]["json"] is not None):
                     self.watch(frame, self._scope["ev"]["json"], made)
                 if self.ended:
@@ -120,26 +127,20 @@ class UpstreamStream:
     def take(self, frame: Frame) -> list[JsonObject]:
         """The pieces of one frame. Raises UpstreamError, TranslationError."""
         self.taken = ""
-        data = frame.data
+        data, event, event_id, fields = frame
         decoded: Json = None
         if self._decodes:
             try:
                 decoded = self._loads(data)
             except ValueError:
                 decoded = None
-        self._scope["ev"] = {
-            "event": frame.event,
-            "id": frame.id,
-            "data": data,
-            "json": decoded,
-            "fields": frame.fields,
-        }
+        self._scope["ev"] = {"event": event, "id": event_id, "data": data, "json": decoded, "fields": fields}
         if self._done is not None and self._done(self._scope):
             self.ended, self.taken = True, "done"
             return []
         if decoded is None and self._decodes and data.strip() != "null":
             # A last frame that is no JSON was cut; whether the answer was whole before it, the lifecycle says.
-            if self.closing or (not data and frame.event is None):
+            if self.closing or (not data and event is None):
                 return []
             raise UpstreamError(
                 ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"),
@@ -179,12 +180,10 @@ class UpstreamStream:
         if rule.emit is None:
             return []
         pieces: list[JsonObject] = rule.emit(scope)
-        return [
-            with_fitted_calls(piece, self._target.plan.id, self._codec)
-            if "tool_call" in piece or "tool_calls" in piece
-            else piece
-            for piece in pieces
-        ]
+        for piece in pieces:
+            if "tool_call" in piece or "tool_calls" in piece:
+                return [with_fitted_calls(each, self._target.plan.id, self._codec) for each in pieces]
+        return pieces
 
 
 _NOTHING: Final = StreamRule("")
@@ -200,7 +199,18 @@ def _case_key(value: Json) -> str:
 
 
 Clock = Callable[[], float]
+Stencil = tuple[bytes, bytes, bytes | None]
+"""A frame around the JSON of a piece of text; where frames are numbered, in two parts around the number."""
+
 _LAST: Final = frozenset({"end", "error"})
+_DELTAS: Final = frozenset({"text", "reasoning", "refusal", "tool_call_delta"})
+_NO_STENCIL: Final[Stencil] = (b"", b"", None)
+_MAX_STENCILS: Final = 64
+_GAP: Final = f"gap-{uuid4().hex}"
+"""Stands for the text while a frame is made; no upstream and no client can know it."""
+
+_TEXT_GAP: Final = b'"%b"' % _GAP.encode()
+_NUMBER_GAP: Final = int(uuid4().hex[:15], 16) + 10**18
 
 
 class ClientStream:
@@ -216,24 +226,70 @@ class ClientStream:
         self._scope: Scope = {**scope, "out": out, "ev": None, "err": None}
         self._dumps = codec.dumps
         self._number = plan.number_from
+        self._stencils: dict[tuple[str, int], Stencil] = {}
         self._clock, self._begun = clock, clock()
         self.content_type = plan.content_type
 
     def write(self, events: Sequence[Event]) -> bytes:
         """The bytes of some events, in order."""
-        return b"".join([self._frames(event) for event in events]) if len(events) != 1 else self._frames(events[0])
+        return self._frames(events[0]) if len(events) == 1 else b"".join([self._frames(event) for event in events])
 
     def _frames(self, event: Event) -> bytes:
-        build = self._plan.events.get(event["kind"])
+        kind = event["kind"]
+        if kind in _DELTAS and event["text"] and "logprobs" not in event:
+            stencil = self._stencils.get((kind, event["block"]))
+            if stencil is None:
+                if len(self._stencils) > _MAX_STENCILS:
+                    self._stencils.clear()
+                stencil = self._stencils[kind, event["block"]] = self._stencil(event)
+            if stencil is not _NO_STENCIL:
+                return self._filled(stencil, event["text"])
+        build = self._plan.events.get(kind)
         if build is None:
             return b""
         self._scope["ev"] = event
         self._scope["err"] = event.get("err")
-        if event["kind"] in _LAST:
+        if kind in _LAST:
             elapsed_ms = round((self._clock() - self._begun) * 1000)
             self._scope["ctx"] = {**self._scope["ctx"], "elapsed_ms": elapsed_ms}
         items = build(self._scope)
         return self._frame(items[0]) if len(items) == 1 else b"".join([self._frame(item) for item in items])
+
+    def _stencil(self, event: Event) -> Stencil:
+        """The frame of a piece of text with a gap for the text, and one for the frame's number where it has one.
+
+        Only for a rule that copies the text and does not look at it (`engine.language.copies`): then the next pieces of
+        the same block have the same frame around them.
+        """
+        plan = self._plan
+        build = plan.events.get(event["kind"])
+        if build is None or not plan.copies(event["kind"]):
+            return _NO_STENCIL
+        items = build({**self._scope, "ev": {**event, "text": _GAP}, "err": None})
+        data = items[0] if len(items) == 1 else None
+        if not isinstance(data, dict) or ("data" in data and data.keys() <= _FRAME_KEYS):
+            return _NO_STENCIL
+        if plan.event_name is not None and not all(
+            map(plan.names_without, [key for key in data if _GAP in str(data[key])])
+        ):
+            return _NO_STENCIL
+        number, self._number = self._number, _NUMBER_GAP
+        made = self._framed(data, None, None)
+        self._number = number
+        pieces = made.split(_TEXT_GAP)
+        if len(pieces) != 2:
+            return _NO_STENCIL
+        numbered = pieces[1].split(b"%d" % _NUMBER_GAP)
+        if plan.number_field is not None and len(numbered) != 2:
+            return _NO_STENCIL
+        return (pieces[0], numbered[0], numbered[1] if len(numbered) == 2 else None)
+
+    def _filled(self, stencil: Stencil, text: str) -> bytes:
+        before, behind, last = stencil
+        if last is None:
+            return before + self._json(text) + behind
+        self._number += 1
+        return b"%b%b%b%d%b" % (before, self._json(text), behind, self._number - 1, last)
 
     def _frame(self, item: Json) -> bytes:
         if isinstance(item, dict) and "data" in item and item.keys() <= _FRAME_KEYS:
@@ -312,9 +368,11 @@ class Translation:
 
     def _taken(self, pieces: Iterable[JsonObject]) -> bytes:
         events: list[Event] = []
+        take = self.lifecycle.take
         try:
             for piece in pieces:
-                events += self.lifecycle.take(piece)
+                made = take(piece)
+                events = events + made if events else made
         except (UpstreamError, TranslationError) as failure:
             self.failure = failure
             if not events:

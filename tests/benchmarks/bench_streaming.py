@@ -23,6 +23,7 @@ import uvicorn
 
 from engine.language.cases import target_for
 from engine.language.catalog import load_catalog
+from engine.language.writing import warm
 from engine.server.run import bind, json_codec
 from engine.translate.exchange import request_scope
 from engine.translate.lifecycle import Lifecycle
@@ -60,6 +61,7 @@ def cost_us(endpoint: str) -> float:
     client = catalog.dialects[DIALECT].operations["chat"].stream
     assert plan.stream is not None
     assert client is not None
+    warm((plan, client))  # as `engine serve` does before the first request
     context, request = Context("req_0123456789abcdef", 1_700_000_000, True), {"model": "m", "messages": []}
     target = target_for(plan, {})
     scope = request_scope(target, request, {"id": "m", "name": "m", "meta": None}, context)

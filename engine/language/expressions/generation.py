@@ -6,7 +6,8 @@ text becomes source: a field name is written as a literal only if it is a plain 
 enters as a constant of the namespace (`k1`, `k2` …). The source is compiled once, at load.
 
 A field that was read is not read again: `read` is a stack, one table per open block, of the locals that hold fields of
-other locals. A local is final before anything reads its fields, so what a table says stays true inside its block.
+other locals; under the field `_VIEW` stands the local that is the holder, or an empty object where that is none.
+A local is final before anything reads its fields, so what a table says stays true inside its block.
 
 `calls` notes which function is called on which line, so that a failure can name it without costing the good case.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final
 
 from engine.language.expressions import runtime
@@ -28,6 +30,9 @@ MAX_LOOPS: Final = 15
 """Python allows 20 nested blocks; a projection inside a projection inside … takes one each."""
 MAX_INDENT: Final = 60
 _FILENAME: Final = "<expression>"
+_VIEW: Final = "\0"
+"""No field has this name."""
+
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}")
 _ORDER: Final = {"lt": "less", "lte": "less_or_equal", "gt": "greater", "gte": "greater_or_equal"}
 _SIGN: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
@@ -40,6 +45,9 @@ _BASE: Final[Mapping[str, Json]] = {
     "dict": dict,
     "slice": slice,
     "numbers": runtime.NUMBERS,
+    "kinds": runtime.KIND_OF_CLASS,
+    "str": str,
+    "empty": MappingProxyType({}),
     "equals": runtime.equals,
     "flatten": runtime.flatten,
     "fresh": runtime.fresh,
@@ -128,13 +136,16 @@ class Generator:
 
     def field(self, holder: str, name: str) -> str:
         """The variable that holds a field of another; null where that is no object."""
-        key = (holder, name)
-        known = next((table[key] for table in self.read if key in table), None)
-        if known is not None:
-            return known
-        found = self.assign(f"{holder}.get({self.text(name)}) if isinstance({holder}, dict) else None")
-        self.read[-1][key] = found
-        return found
+        known = self._known(holder, name)
+        if known is None:
+            view = self._known(holder, _VIEW)
+            if view is None:
+                view = self.read[-1][holder, _VIEW] = self.assign(f"{holder} if isinstance({holder}, dict) else empty")
+            known = self.read[-1][holder, name] = self.assign(f"{view}.get({self.text(name)})")
+        return known
+
+    def _known(self, holder: str, name: str) -> str | None:
+        return next((table[holder, name] for table in self.read if (holder, name) in table), None)
 
     def truth(self, name: str) -> str:
         """Source that tells whether a value is true to JMESPath: 0 is, "", [] and {} are not."""
@@ -313,11 +324,14 @@ def _call(writer: Generator, node: Node, current: str) -> str:
     for name in function.from_context:
         context = writer.root("ctx")
         given.append(writer.field(context, name))
-    writer.failing()
     result = writer.variable()
-    if writer.auth:
+    if function.inline is not None and not writer.auth:
+        writer.write(f"{result} = {function.inline(arguments)}")
+    elif writer.auth:
+        writer.failing()
         _write_call(writer, function, f"{result} = {writer.constant(function.call_with_secrets)}", given + arguments)
     else:
+        writer.failing()
         _checked_call(writer, function, result, given, arguments)
     if function.result_type([]).kinds == {"boolean"} if not callable(function.result) else False:
         writer.booleans.add(result)

@@ -87,7 +87,8 @@ class Function:
     """One entry of the library.
 
     The last parameter repeats if `variadic`; the last `optional` parameters may be left out. `takes_null` ends the rule
-    "null in, null out". `from_context` names values of `ctx` that are handed in before the arguments.
+    "null in, null out". `from_context` names values of `ctx` that are handed in before the arguments. `inline` gives,
+    from the names of the arguments, source that does what the implementation does: for what stands in every rule.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Function:
     takes_null: bool = False
     auth_only: bool = False
     from_context: tuple[str, ...] = ()
+    inline: Callable[[Sequence[str]], str] | None = None
 
     @property
     def arity(self) -> tuple[int, int | None]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final
 
 from engine.language import scopes
 from engine.language.canonical import RAISE_KEYS, STREAM_EMIT_KEYS
+from engine.language.copies import only_copies
 from engine.language.kinds.sections import literal_text
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
 from engine.language.static_types import ANY, STRING, Type, array_of, literal_type, object_of, union
 from engine.language.tree import Env, TreeCompiler, Usage
+from engine.language.writing import source_of
 from engine.translate.plan import ClientStreamPlan, StreamPlan, StreamRule
 from engine.types import ABSENT, Build, Json, JsonObject, Scope
 
@@ -20,6 +23,9 @@ _RAISED: Final = object_of({}, dict(RAISE_KEYS))
 _IGNORED: Final = StreamRule("")
 _RULE_KEYS: Final = ("select", "cases", "default", "set", "emit", "raise", "end")
 _CONTENT_TYPES: Final = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
+_FIXED: Final = {"out": frozenset({"id", "model", "created"})}
+"""What of `out` is the same from the first frame to the last."""
+
 _NEEDED_EVENTS: Final = ("text", "tool_call_done", "end", "error")
 _REFUSALS: Final = ("refusal_start", "refusal", "refusal_stop")
 """A dialect that says nothing of them sends a refusal as its text: nothing is lost."""
@@ -206,6 +212,7 @@ def compile_client_stream(
     usage = Usage()
     framing = literal_text(node.get("framing")) or "sse"
     events: dict[str, Build] = {}
+    trees: dict[str, list[Build]] = {}
     section = node.get("events")
     handled = set(section.entries) if isinstance(section, MappingNode) else set()
     for name, entry in section.entries.items() if isinstance(section, MappingNode) else ():
@@ -213,7 +220,8 @@ def compile_client_stream(
         if send is None:
             continue
         event_env = Env(names, f"{where}.events.{name}", "reply", usage, trace=trace)
-        events[name] = _sent(compiler, send, event_env)
+        trees[name] = _sent(compiler, send, event_env)
+        events[name] = _frames(trees[name])
     for name in _NEEDED_EVENTS:
         if name not in handled and not handled & set(_STANDS_FOR.get(name, ())):
             compiler.problems.add(
@@ -223,28 +231,42 @@ def compile_client_stream(
     for name in _REFUSALS if not handled & {"refusal", "refusal_start", "refusal_stop"} else ():
         as_text = name.replace("refusal", "text")
         if as_text in events:
-            events[name] = events[as_text]
+            events[name], trees[name] = events[as_text], trees[as_text]
     event = node.get("event")
     number = node.get("number")
     number_value = to_json(number) if isinstance(number, MappingNode) else {}
     data_env = Env({**names, "data": ANY}, f"{where}.event", "reply", usage, trace=trace)
+    event_name = compiler.function(event, data_env, STRING) if event is not None else None
+
+    @cache
+    def copies(kind: str) -> bool:
+        return all(only_copies(source_of(each), "ev", "text", _FIXED) for each in trees[kind])
+
+    @cache
+    def names_without(key: str) -> bool:
+        return event_name is None or only_copies(
+            source_of(event_name), "data", key, {"ev": frozenset({"kind"}), **_FIXED}
+        )
+
     return ClientStreamPlan(
         framing=framing,
         content_type=literal_text(node.get("content_type")) or _CONTENT_TYPES[framing],
         serial=literal_text(node.get("blocks")) == "serial",
-        event_name=compiler.function(event, data_env, STRING) if event is not None else None,
+        event_name=event_name,
         number_field=number_value.get("field"),
         number_from=number_value.get("from") or 0,
         events=events,
         keeps_text=_keeps_text(usage, handled),
+        copies=copies,
+        names_without=names_without,
     )
 
 
-def _sent(compiler: TreeCompiler, send: Node, env: Env) -> Build:
+def _sent(compiler: TreeCompiler, send: Node, env: Env) -> list[Build]:
     """What one event sends: a tree, or a list of trees of which each is a frame."""
     if not isinstance(send, SequenceNode):
-        return _frames([compiler.function(send, env)])
-    return _frames([compiler.function(item, env) for item in send.items])
+        return [compiler.function(send, env)]
+    return [compiler.function(item, env) for item in send.items]
 
 
 def _frames(builds: list[Build]) -> Build:

@@ -86,7 +86,12 @@ def _switch(subject: Compiled, cases: Mapping[str, Compiled], default: Compiled 
 
     def emit(writer: Writer) -> Value:
         value = subject.emit(writer).name
-        key = writer.assign(f"{value} if type({value}) is str else {writer.constant(case_key)}({value})")
+        is_text = subject.type.known == {"string"} and not subject.type.may_be_null
+        key = (
+            value
+            if is_text
+            else writer.assign(f"{value} if type({value}) is str else {writer.constant(case_key)}({value})")
+        )
         result = writer.variable()
         if plain:
             # One look-up where every case is a constant; the rest of the tree is not touched.

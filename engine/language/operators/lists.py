@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine.language.compiled import Compiled, Env, append, with_types
+from engine.language.compiled import Compiled, Env, append, new_dict, new_list, with_types
 from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode
 from engine.language.static_types import ANY, NUMBER, OBJECT, Type, array_of, item_of
@@ -75,12 +75,12 @@ def compile_each(compiler: TreeCompiler, node: MappingNode, env: Env, expected: 
                 writer.write("continue")
         value = body.emit(writer)
         if flat:
-            _extend(writer, made, value, body.mark, trace=env.trace)
+            _extend(writer, made, body, value, trace=env.trace)
         else:
             append(writer, made, value, body.mark, trace=env.trace)
 
     def emit(writer: Writer) -> Value:
-        return _loop(writer, source, (name, index), emit_item, "new_list()")
+        return _loop(writer, source, (name, index), emit_item, new_list(env))
 
     static = array_of(ANY if flat else body.type)
     return Compiled(with_types(emit, env), static, source.maybe_absent, mark, auth=env.auth)
@@ -118,8 +118,15 @@ def _loop(
     return Value(made, absent=True)
 
 
-def _extend(writer: Writer, made: str, value: Value, mark: Mark, *, trace: bool) -> None:
+def _extend(writer: Writer, made: str, compiled: Compiled, value: Value, *, trace: bool) -> None:
     """Write: join a list to another, or append what is no list."""
+    mark, known = compiled.mark, frozenset() if compiled.maybe_absent else compiled.type.known
+    if known == {"object"}:
+        append(writer, made, value, mark, trace=trace)
+        return
+    if known == {"array"}:
+        writer.write(f"{made}.extend({value.name})")
+        return
     with writer.block(f"if isinstance({value.name}, list)"):
         writer.write(f"{made}.extend({value.name})")
     with writer.block(f"elif {value.name} is not None"):
@@ -157,7 +164,7 @@ def compile_object(compiler: TreeCompiler, node: MappingNode, env: Env, expected
             writer.write(put if env.trace else f"{made}[{made_key.name}] = {text}")
 
     def emit(writer: Writer) -> Value:
-        return _loop(writer, source, (name, None), emit_item, "new_dict()")
+        return _loop(writer, source, (name, None), emit_item, new_dict(env))
 
     return Compiled(with_types(emit, env), OBJECT, source.maybe_absent, mark, auth=env.auth)
 
@@ -173,9 +180,9 @@ def compile_concat(compiler: TreeCompiler, node: MappingNode, env: Env, expected
     entries = [compiler.tree(item, env) for item in value.items]
 
     def emit(writer: Writer) -> Value:
-        made = writer.assign("new_list()")
+        made = writer.assign(new_list(env))
         for entry in entries:
-            _extend(writer, made, entry.emit(writer), entry.mark, trace=env.trace)
+            _extend(writer, made, entry, entry.emit(writer), trace=env.trace)
         return Value(made)
 
     return Compiled(with_types(emit, env), array_of(ANY), False, mark, auth=env.auth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from engine.language.compiled import Compiled, Env, broken, with_types
+from engine.language.compiled import Compiled, Env, broken, new_dict, with_types
 from engine.language.operators.lists import check_new_name
 from engine.language.problems import Mark, did_you_mean
 from engine.language.reader import MappingNode, ScalarNode, SequenceNode
@@ -26,7 +26,7 @@ def compile_merge(compiler: TreeCompiler, node: MappingNode, env: Env, expected:
     entries = [compiler.tree(item, env, expected if expected is not None else OBJECT) for item in value.items]
 
     def emit(writer: Writer) -> Value:
-        made = writer.assign("new_dict()")
+        made = writer.assign(new_dict(env))
         for entry in entries:
             part = entry.emit(writer)
             with writer.block(f"if isinstance({part.name}, dict)"):

@@ -56,6 +56,7 @@ def _as_list(arguments: Sequence[Type]) -> Type:
         ("present(v)", {"v": False}, True),
     ],
     takes_null=True,
+    inline=lambda names: f"{names[0]} is not None",
 )
 def _present(value: Json) -> Json:
     return value is not None
@@ -73,6 +74,7 @@ def _present(value: Json) -> Json:
     ],
     takes_null=True,
     variadic=True,
+    inline=lambda names: " else ".join([*(f"{name} if {name} is not None" for name in names[:-1]), names[-1]]),
 )
 def _not_null(*values: Json) -> Json:
     for value in values:
@@ -92,6 +94,7 @@ def _not_null(*values: Json) -> Json:
         ("type(v)", {"v": 1.5}, "number"),
     ],
     takes_null=True,
+    inline=lambda names: f"kinds.get(type({names[0]}), 'unknown')",
 )
 def _type(value: Json) -> Json:
     return kind_of(value)
@@ -193,6 +196,7 @@ def _as_object(value: Json) -> JsonObject | None:
         ("as_string(res.error)", {"res": {"error": "no such model"}}, "no such model"),
         ("as_string(res.error)", {"res": {"error": {"message": "no such model"}}}, None),
     ],
+    inline=lambda names: f"{names[0]} if type({names[0]}) is str else None",
 )
 def _as_string(value: Json) -> str | None:
     return value if isinstance(value, str) else None
