@@ -38,7 +38,7 @@ LAYERS = {
 THIRD_PARTY = {
     "translate": set(),
     "language": {"yaml", "jinja2", "jmespath", "re2", "jsonschema_rs", "markupsafe"},
-    "gateway": {"httpx", "httpx_aiohttp", "aiohttp", "orjson", "anyio"},
+    "gateway": {"aiohttp", "certifi", "multidict", "yarl", "orjson", "anyio"},
     "mock": {"starlette", "uvicorn", "orjson", "anyio", "httptools"},
     "server": {"starlette", "uvicorn", "uvloop", "orjson", "anyio", "httptools", "h11"},
     "cli": None,

@@ -6,12 +6,11 @@ or a header value (rule R4); the class name is enough for the log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
-import httpx
 
 from engine.errors import ErrorInfo, UpstreamError
 
@@ -68,29 +67,15 @@ _BY_EXCEPTION: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
 )
 """First match wins, so the special class stands before the general one."""
 
-LIBRARY_ERRORS: Final = (httpx.HTTPError, aiohttp.ClientError, ConnectionError)
+LIBRARY_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
 """Everything that the HTTP library raises for a call that failed."""
 
 
 def fault_of(failure: BaseException) -> Fault:
-    """The fault behind a library exception. The chain of causes is searched: the transport wraps what it maps."""
-    for cause in _causes(failure):
-        for kind, fault in _BY_EXCEPTION:
-            if isinstance(cause, kind):
-                return fault
-    return BAD_RESPONSE
+    """The fault behind a library exception."""
+    return next((fault for kind, fault in _BY_EXCEPTION if isinstance(failure, kind)), BAD_RESPONSE)
 
 
 def is_disconnect(failure: BaseException) -> bool:
     """Whether the peer closed the connection (as against refusing it, or answering nonsense)."""
     return fault_of(failure) is RESET
-
-
-def _causes(failure: BaseException) -> Iterator[BaseException]:
-    """The library's own exception before its wrapper, which is less exact."""
-    chain: list[BaseException] = []
-    current: BaseException | None = failure
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__
-    return iter(chain[:2][::-1])

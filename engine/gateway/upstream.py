@@ -6,25 +6,28 @@ Clocks   connect; first byte (from the call's begin); the gap between two pieces
 Retry    one, for a kept-alive connection that the peer had closed before any byte of the answer (F7). Nothing else.
 Limits   the answer's body is capped after decoding; the number of calls by a `Gate`.
 
-The transport is called without httpx's client around it: the client would add cookies, environment and redirects,
-which rule R2 forbids, and 200 µs.
+aiohttp's client is called as it is, without cookies, environment and redirects, which rule R2 forbids (decision 0012).
+The address goes out as it was checked and signed: nothing quotes, sorts or decodes it on the way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import SimpleNamespace
-from typing import Final
-from urllib.parse import unquote, urlencode
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote, urlencode
 
 import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
+import certifi
+from multidict import CIMultiDict
+from yarl import URL
 
 from engine.config import GatewayConfig, TimeoutsConfig, UpstreamConfig
 from engine.errors import ErrorInfo, RequestError, TranslationError, UpstreamError
@@ -56,6 +59,9 @@ _DEFAULT_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("accept-encoding", "identity"),
     ("user-agent", "endpoint-engine"),
 )
+_PIECE_BYTES: Final = 16_384
+_UNSENT: Final = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
+_SAFE: Final = "%/:?@!$&'()*+,;=-._~[]"
 
 
 @dataclass(slots=True)
@@ -83,10 +89,10 @@ class HttpUpstream:
         self.name = upstream.name
         self._timeouts = config.timeouts
         self._body_limit = config.limits.upstream_body_bytes
-        self._origins = frozenset(_origin(httpx.URL(url)) for url in (upstream.url, *upstream.hosts.values()))
+        self._origins = frozenset(_origin(url) for url in (upstream.url, *upstream.hosts.values()))
         self._gate = Gate(config.concurrency)
         self._counts = _Counts()
-        self._transport = _transport(upstream.ca_file, config.outbound_proxy)
+        self._session = _session(upstream.ca_file, config.timeouts.connect_s, config.outbound_proxy)
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """Make the call and read the whole answer.
@@ -94,7 +100,7 @@ class HttpUpstream:
         Raises UpstreamError (faults F1-F14, F21, F24, F25), TranslationError when the request may not be sent,
         RequestError when the client's data would bend the path. Cancelling closes the connection.
         """
-        prepared = _request(request, self._origins, self._timeouts.connect_s)
+        prepared = _prepared(request, self._origins)
         try:
             async with self._gate:
                 self._counts.sent += 1
@@ -108,7 +114,7 @@ class HttpUpstream:
 
         Raises as `send` does. The total clock goes on running while the body is read.
         """
-        prepared = _request(request, self._origins, self._timeouts.connect_s)
+        prepared = _prepared(request, self._origins)
         deadline = asyncio.get_running_loop().time() + self._timeouts.total_s
         await self._gate.__aenter__()
         try:
@@ -123,14 +129,14 @@ class HttpUpstream:
             raise
         return LiveReply(response, self._gate, self._timeouts, deadline, self._body_limit)
 
-    async def _head(self, request: httpx.Request) -> httpx.Response:
+    async def _head(self, request: _Prepared) -> aiohttp.ClientResponse:
         """The head of the answer, a dead kept-alive connection tried again."""
         while True:
             attempt = _Attempt()
             _attempt.set(attempt)
             try:
                 async with asyncio.timeout(self._timeouts.first_byte_s):
-                    response = await self._transport.handle_async_request(request)
+                    response = await self._call(request)
             except TimeoutError:
                 raise FIRST_BYTE_TIMEOUT.error(f"{self._timeouts}") from None
             except LIBRARY_ERRORS as failure:
@@ -138,14 +144,24 @@ class HttpUpstream:
                     self._counts.stale_retries += 1
                     continue
                 raise fault_of(failure).error(type(failure.__cause__ or failure).__name__) from None
-            if 300 <= response.status_code < 400:
-                await response.aclose()
-                raise REDIRECT.error(f"status {response.status_code}")
+            if 300 <= response.status < 400:
+                response.close()
+                raise REDIRECT.error(f"status {response.status}")
             return response
+
+    async def _call(self, request: _Prepared) -> aiohttp.ClientResponse:
+        """The head of one answer."""
+        return await self._session.request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            data=request.body,
+            allow_redirects=False,
+        )
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._transport.aclose()
+        await self._session.close()
 
     def stats(self) -> JsonObject:
         """Counters for health and metrics: calls in flight and waiting, sent, stale retries, failures by code."""
@@ -157,7 +173,7 @@ class HttpUpstream:
             "failures": dict(self._counts.failures),
         }
 
-    async def _within_total(self, request: httpx.Request) -> UpstreamReply:
+    async def _within_total(self, request: _Prepared) -> UpstreamReply:
         try:
             async with asyncio.timeout(self._timeouts.total_s) as clock:
                 return await self._with_stale_retry(request)
@@ -166,7 +182,7 @@ class HttpUpstream:
                 raise TOTAL_TIMEOUT.error(f"after {self._timeouts.total_s} s") from None
             raise
 
-    async def _with_stale_retry(self, request: httpx.Request) -> UpstreamReply:
+    async def _with_stale_retry(self, request: _Prepared) -> UpstreamReply:
         while True:
             attempt = _Attempt()
             _attempt.set(attempt)
@@ -179,23 +195,23 @@ class HttpUpstream:
                     continue
                 raise fault_of(failure).error(type(failure.__cause__ or failure).__name__) from None
 
-    async def _once(self, request: httpx.Request, attempt: _Attempt) -> UpstreamReply:
+    async def _once(self, request: _Prepared, attempt: _Attempt) -> UpstreamReply:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s) as clock:
-                response = await self._transport.handle_async_request(request)
+                response = await self._call(request)
                 attempt.answered = True
                 try:
-                    if 300 <= response.status_code < 400:
-                        raise REDIRECT.error(f"status {response.status_code}")
+                    if 300 <= response.status < 400:
+                        raise REDIRECT.error(f"status {response.status}")
                     body = body_reader(response.headers.get("content-encoding", ""), self._body_limit)
                     clock.reschedule(loop.time() + self._timeouts.idle_s)
-                    async for piece in _wire(response):
+                    async for piece in response.content.iter_chunked(_PIECE_BYTES):
                         body.feed(piece)
                         clock.reschedule(loop.time() + self._timeouts.idle_s)
-                    return UpstreamReply(response.status_code, _plain_headers(response), body.finish())
+                    return UpstreamReply(response.status, _plain_headers(response), body.finish())
                 finally:
-                    await response.aclose()
+                    response.close()
         except TimeoutError:
             if clock.expired():
                 late = READ_TIMEOUT if attempt.answered else FIRST_BYTE_TIMEOUT
@@ -207,9 +223,9 @@ class LiveReply:
     """An answer whose body is still coming. `close` it, whatever happened. `watch` sees each piece, for printing."""
 
     def __init__(
-        self, response: httpx.Response, gate: Gate, timeouts: TimeoutsConfig, deadline: float, limit: int
+        self, response: aiohttp.ClientResponse, gate: Gate, timeouts: TimeoutsConfig, deadline: float, limit: int
     ) -> None:
-        self.status = response.status_code
+        self.status = response.status
         self.headers = _plain_headers(response)
         self._response = response
         self._gate: Gate | None = gate
@@ -229,7 +245,7 @@ class LiveReply:
             raise BAD_RESPONSE.error(f"content-encoding {encoding[:40]!r} of a stream")
         clock = asyncio.get_running_loop().time
         left = self._limit
-        source = aiter(_wire(self._response))
+        source = aiter(self._response.content.iter_chunked(_PIECE_BYTES))
         while True:
             until = min(clock() + self._timeouts.idle_s, self._deadline)
             try:
@@ -257,7 +273,7 @@ class LiveReply:
         clock = asyncio.get_running_loop().time
         try:
             async with asyncio.timeout_at(min(clock() + self._timeouts.idle_s, self._deadline)) as timer:
-                async for piece in _wire(self._response):
+                async for piece in self._response.content.iter_chunked(_PIECE_BYTES):
                     body.feed(piece)
                     timer.reschedule(min(clock() + self._timeouts.idle_s, self._deadline))
         except TimeoutError:
@@ -272,61 +288,70 @@ class LiveReply:
         gate, self._gate = self._gate, None
         if gate is not None:
             await gate.__aexit__(None, None, None)
-            await self._response.aclose()
+            self._response.close()
 
 
-def _wire(response: httpx.Response) -> httpx.AsyncByteStream:
-    """The answer's bytes as they came, not decoded."""
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
-    return stream
+def _plain_headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
+    """Names in lower case; one that comes more than once, joined as HTTP says."""
+    plain: dict[str, str] = {}
+    for name, value in response.raw_headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        plain[key] = f"{plain[key]}, {text}" if key in plain else text
+    return plain
 
 
-def _plain_headers(response: httpx.Response) -> Mapping[str, str]:
-    return dict(response.headers.items())
+class _Prepared(NamedTuple):
+    """A request as it goes out: everything was checked, the secrets stand in it as text."""
+
+    method: str
+    url: URL
+    headers: CIMultiDict[str]
+    body: bytes | None
 
 
-def _request(request: UpstreamRequest, origins: frozenset[str], connect_s: float) -> httpx.Request:
+def _prepared(request: UpstreamRequest, origins: frozenset[str]) -> _Prepared:
     """Check everything, then reveal the secrets. What fails here was never near the network."""
-    url = _checked_url(request, origins)
-    headers = [*_DEFAULT_HEADERS]
+    address = _checked_address(request, origins)
+    headers = CIMultiDict(_DEFAULT_HEADERS)
     for name, value in request.headers:
         text = _reveal(value)
         problem = header_problem(name, text)
         if problem is not None:
             raise _unsendable(problem)
-        headers = [pair for pair in headers if pair[0] != name.lower()]
-        headers.append((name.lower(), text))
+        headers[name.lower()] = text
     query = [(name, _reveal(value)) for name, value in request.query]
-    target = f"{url}?{urlencode(query)}" if query else str(url)
-    encoded = [(name.encode("ascii"), text.encode("latin-1")) for name, text in headers]
-    clocks = {"timeout": {"connect": connect_s, "read": None, "pool": None}}  # the library's, for look-up, TCP and TLS
-    return httpx.Request(request.method, target, headers=encoded, content=request.body, extensions=clocks)
+    target = f"{address}?{urlencode(query)}" if query else address
+    return _Prepared(request.method, URL(target, encoded=True), headers, request.body)
 
 
 def _reveal(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def _checked_url(request: UpstreamRequest, origins: frozenset[str]) -> httpx.URL:
-    try:
-        url = httpx.URL(request.url)
-        origin, declared = _origin(url), _origin(httpx.URL(request.origin))
-    except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise _unsendable("the URL is not valid") from None
-    if origin != declared or origin not in origins or url.userinfo or url.fragment:
+def _checked_address(request: UpstreamRequest, origins: frozenset[str]) -> str:
+    """The address without its query, as it goes out. It begins with an origin that the config names."""
+    given, url = request.origin, request.url
+    path = url[len(given) :]
+    if not url.startswith(given) or path[:1] not in ("", "/", "?") or "#" in path or _origin(given) not in origins:
         raise _unsendable("the URL leaves the origin that the config binds this upstream to")
-    path = request.url.split("?", 1)[0].split("://", 1)[-1]
-    if any(unquote(segment) in (".", "..") for segment in path.split("/")[1:]):
+    if any(unquote(segment) in (".", "..") for segment in path.split("?", 1)[0].split("/")[1:]):
         message = "The model name cannot be part of a path."
         info = ErrorInfo("invalid_request", message, code="invalid_value", param="model")
         raise RequestError(info, detail="a '.' or '..' segment in the upstream path")
-    return url
+    return _origin(given) + (quote(path, safe=_SAFE) if _UNSENT.search(path) else path or "/")
 
 
-def _origin(url: httpx.URL) -> str:
-    """Scheme, host and port, in one spelling (httpx drops a scheme's default port)."""
-    return f"{url.scheme}://{url.host}:{url.port or ''}"
+@lru_cache(maxsize=256)
+def _origin(url: str) -> str:
+    """Scheme, host and port of a URL, in one spelling (without a scheme's default port); "" for one that is none."""
+    try:
+        parsed = URL(url)
+        if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.raw_user or parsed.raw_password:
+            return ""
+        port = "" if parsed.is_default_port() else f":{parsed.port}"
+        return f"{parsed.scheme}://{parsed.host_subcomponent}{port}"
+    except ValueError:
+        return ""
 
 
 def _unsendable(detail: str) -> TranslationError:
@@ -339,23 +364,23 @@ def _unsendable(detail: str) -> TranslationError:
     return TranslationError(info, detail=detail)
 
 
-def _transport(ca_file: str | None, proxy: str | None) -> AiohttpTransport:
-    context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
+def _session(ca_file: str | None, connect_s: float, proxy: str | None) -> aiohttp.ClientSession:
+    context = ssl.create_default_context(cafile=ca_file or certifi.where())
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_reuseconn.append(_note_reuse)
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_S)
-        return aiohttp.ClientSession(
-            connector=connector,
-            trace_configs=[tracing],
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            skip_auto_headers=["Content-Type"],
-        )
-
-    outbound = httpx.Proxy(proxy) if proxy else None
-    return AiohttpTransport(client=session, verify=context, trust_env=False, proxy=outbound)
+    connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_S)
+    return aiohttp.ClientSession(
+        connector=connector,
+        trace_configs=[tracing],
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        skip_auto_headers=["Content-Type"],
+        timeout=aiohttp.ClientTimeout(
+            total=None, sock_connect=connect_s
+        ),  # look-up, TCP and TLS; other clocks are ours
+        proxy=proxy,
+    )
 
 
 async def _note_reuse(
