@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
-from uuid import uuid4
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.failures import raised_in_stream
@@ -206,11 +205,11 @@ _LAST: Final = frozenset({"end", "error"})
 _DELTAS: Final = frozenset({"text", "reasoning", "refusal", "tool_call_delta"})
 _NO_STENCIL: Final[Stencil] = (b"", b"", None)
 _MAX_STENCILS: Final = 64
-_GAP: Final = f"gap-{uuid4().hex}"
-"""Stands for the text while a frame is made; no upstream and no client can know it."""
+_GAP: Final = "the-text-goes-here-7d1f0c5a"
+"""Stands for the text while a frame is made. Where it stands more than once there is no stencil."""
 
 _TEXT_GAP: Final = b'"%b"' % _GAP.encode()
-_NUMBER_GAP: Final = int(uuid4().hex[:15], 16) + 10**18
+_NUMBER_GAP: Final = 1_903_216_754_983_201_457
 
 
 class ClientStream:

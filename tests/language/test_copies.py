@@ -14,7 +14,7 @@ from engine.language.catalog import load_catalog
 from engine.language.copies import only_copies
 from engine.server.run import json_codec
 from engine.translate.plan import ClientStreamPlan
-from engine.translate.streaming import ClientStream
+from engine.translate.streaming import _GAP, ClientStream
 from engine.types import JsonObject
 
 CATALOG = load_catalog()
@@ -106,3 +106,16 @@ def test_a_gap_that_is_filled_gives_the_frame_of_the_rule(name: str, kind: str, 
 def test_the_shipped_dialects_only_copy_the_text(name: str) -> None:
     """What makes a chunk cheap: a rule that looks at the text would cost the whole tree again for each."""
     assert STREAMS[name].copies("text")
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_client_that_knows_the_gap_gains_nothing(name: str) -> None:
+    """A model of that name stands in each frame: the frames are those of the rule."""
+    plan = STREAMS[name]
+    scope = {"req": {"model": _GAP}, "ctx": {"request_id": _GAP}, "opt": {}}
+    out = {"id": _GAP, "model": _GAP, "created": 1, "usage": None}
+    made = events("text", ["a", _GAP, "b"])
+    plans = [plan, replace(plan, copies=lambda _kind: False)]
+    ours, rules = [ClientStream(each, scope, out, json_codec()).write(made) for each in plans]
+
+    assert rules == ours
