@@ -9,7 +9,9 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
+from engine.errors import ErrorInfo
 from engine.translate.losses import Losses
+from engine.translate.origins import Origins
 from engine.translate.passing import Passage
 from engine.translate.plan import DialectPlan, OperationPlan
 from engine.translate.wire import Context, HttpInput
@@ -84,9 +86,17 @@ class Record:
 
 @dataclass(slots=True)
 class Progress:
-    """What the stages of one call hand on: the losses so far, the record, and the client's body if it may pass."""
+    """What the stages of one call hand on: the losses so far, the record, and the client's body if it may pass.
+
+    `origins` is there once the client's request was read: what fails from then on speaks of the canonical request.
+    """
 
     record: Record
     losses: Losses = field(default_factory=Losses)
     request: JsonObject | None = None
     passage: Passage | None = None
+    origins: Origins | None = None
+
+    def named(self, info: ErrorInfo) -> ErrorInfo:
+        """An error with the field that the client knows."""
+        return info if self.origins is None else self.origins.named(info)

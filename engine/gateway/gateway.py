@@ -29,7 +29,7 @@ from engine.gateway.streaming import Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
 from engine.gateway.upstream import HttpUpstream
-from engine.translate.client import own_answer, read_client, read_model_id, write_error, write_reply
+from engine.translate.client import origins_of, own_answer, read_client, read_model_id, write_error, write_reply
 from engine.translate.exchange import models_exchange
 from engine.translate.passing import Passage
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
@@ -100,7 +100,7 @@ class Gateway:
         except REPORTED as failure:
             record.code = failure.info.code or failure.info.type
             record.detail = failure.detail
-            reply = self.error_reply(call.dialect, failure.info, call.request_id, progress.request)
+            reply = self.error_reply(call.dialect, progress.named(failure.info), call.request_id, progress.request)
         record.status = reply.status
         record.losses = progress.losses.header()
         return self._with_headers(reply, record)
@@ -136,14 +136,14 @@ class Gateway:
         progress.record.upstream, progress.record.endpoint = upstream.name, upstream.endpoint
         run = ChatRun(self, call, progress, request, choice)
         if upstream.heartbeat.json and not request.get("stream"):
-            fail = partial(self._error_body, call, request)
+            fail = partial(self._error_body, call, progress)
             return await patient(
                 self._finished_chat(run, call, progress, request), fail, progress.record, upstream.heartbeat
             )
         return await self._finished_chat(run, call, progress, request)
 
-    def _error_body(self, call: ClientCall, request: JsonObject, info: ErrorInfo) -> bytes:
-        return self.error_reply(call.dialect, info, call.request_id, request).body
+    def _error_body(self, call: ClientCall, progress: Progress, info: ErrorInfo) -> bytes:
+        return self.error_reply(call.dialect, progress.named(info), call.request_id, progress.request).body
 
     async def _finished_chat(self, run: ChatRun, call: ClientCall, progress: Progress, request: JsonObject) -> Reply:
         out: JsonObject | StreamReply
@@ -188,6 +188,7 @@ class Gateway:
     def _read(self, call: ClientCall, body: Json, progress: Progress) -> JsonObject:
         options = self._options[call.dialect.id]
         progress.request = read_client(call.dialect, call.operation, body, call.http, options, progress.losses)
+        progress.origins = origins_of(call.operation, body, call.http, options, progress.request)
         if call.operation.wire is not None:
             stream = call.operation.stream
             framing = stream.framing if stream is not None else None

@@ -7,6 +7,7 @@ from typing import Final
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.canonical import KIND_NAMES, check_request, missing, refuse
 from engine.translate.losses import Losses
+from engine.translate.origins import Origins, Path, path_text
 from engine.translate.pairing import pair_results
 from engine.translate.plan import AnswerPlan, Codec, DialectPlan, OperationPlan
 from engine.translate.wire import ClientReply, HttpInput
@@ -31,23 +32,49 @@ def read_client(
     except (RequestError, UpstreamError, TranslationError):
         raise
     except EngineError as error:
-        raise _unreadable(dialect, operation, error) from error
+        where = origins_of(operation, body, http, options, {}).of_failure()
+        raise _unreadable(dialect, operation, error, where) from error
     request = _with_unread(request, body, operation)
     if "messages" in request:
         request = {**request, "messages": pair_results(request["messages"])}
-    return check_request(request)
+    try:
+        return check_request(request)
+    except RequestError as error:
+        named = origins_of(operation, body, http, options, request).named(error.info)
+        raise RequestError(named, detail=error.detail) from error
+
+
+def origins_of(
+    operation: OperationPlan, body: JsonObject, http: HttpInput, options: JsonObject, request: JsonObject
+) -> Origins:
+    """Where the values of a canonical request came from, for errors that are found in it later."""
+
+    def again(changed: JsonObject) -> Json:
+        scope = {"in": changed, "http": http.as_json(), "opt": options}
+        return operation.request(scope) if operation.request is not None else changed
+
+    return Origins(body, request, again, operation.names)
 
 
 _DATA_FAULT: Final = "R002"
 """The code of an expression that met a value of a type it cannot work with."""
 
 
-def _unreadable(dialect: DialectPlan, operation: OperationPlan, error: EngineError) -> RequestError | TranslationError:
-    """A client's value of a wrong type is the client's fault; any other failure of the dialect's rules is ours."""
+def _unreadable(
+    dialect: DialectPlan, operation: OperationPlan, error: EngineError, where: Path = ()
+) -> RequestError | TranslationError:
+    """A client's value of a wrong type is the client's fault; any other failure of the dialect's rules is ours.
+
+    `where` is the place of that value, if it was found.
+    """
     detail = f"{dialect.id}.{operation.name}: {error}"
     if error.code == _DATA_FAULT:
-        message = f"A field of the request is of a wrong type: {error.message}."
-        return RequestError(ErrorInfo("invalid_request", message, code="invalid_type", retryable=False), detail=detail)
+        param = path_text(where) if where else None
+        named = f"Invalid type for '{param}'" if param is not None else "A field of the request is of a wrong type"
+        info = ErrorInfo(
+            "invalid_request", f"{named}: {error.message}.", code="invalid_type", param=param, retryable=False
+        )
+        return RequestError(info, detail=detail)
     info = ErrorInfo("internal", "The request could not be translated.", code="mapping_request_error", retryable=False)
     return TranslationError(info, detail=detail)
 

@@ -395,6 +395,8 @@ class OperationPlan:
     answers: tuple[OwnAnswer, ...] = ()
     asks: frozenset[str] = frozenset()
     """The features that its requests can ask for, by the names that the docs give them."""
+    names: frozenset[str] = frozenset()
+    """Every name of a field that its request's expressions read, however deep."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ class _Dialect:
                 self.compiler, node.get("stream"), self.opt, f"operations.{name}.stream", trace=self.trace
             ),
             reads=_client_reads(usage) if request is not None else frozenset({"*"}),
+            names=frozenset(usage.fields),
         )
 
     def _answer(self, node: MappingNode, names: dict[str, Type], where: str) -> AnswerPlan:
