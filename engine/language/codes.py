@@ -103,6 +103,9 @@ W111 index inside a projection
 W112 object built inside an expression
     Objects are built in YAML, where every key has a position and absent members are left out. Write the keys as a
     YAML map.
+W113 line break that is none
+    Text in single quotes has no escapes, so `\\n` there is a backslash and an n. Write the text as JSON in backticks:
+    `"\\n"`.
 E120 template markers in literal text
     Text with `{{` or `{%` is not rendered. Wrap it in `$template`, or in `$literal` if it is meant as it stands.
 E121 `$template` is not allowed here

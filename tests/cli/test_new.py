@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from engine.cli import sketch
+from engine.cli.sketch.words import plain_name, words
 from engine.language.catalog import read_catalog
-from engine.language.reader import to_json
+from engine.language.problems import Problems
+from engine.language.reader import read_document, to_json
 from tests.cli.desk import Cli
 
 KEY = "verysecret-0123456789"
@@ -150,6 +153,104 @@ def test_a_key_in_the_body_and_data_as_keys_of_the_reply(cli: Cli, tmp_path: Pat
     assert (
         "=values(res.data.completions)[0].completion.choices[0].message.content" == made["response"]["text"]["$require"]
     )
+
+
+def test_every_unknown_header_is_a_secret(cli: Cli, tmp_path: Path) -> None:
+    """Whatever the header is called, its value is not written; what is harmless by its name stays or is dropped."""
+    curl = (f"curl https://acme.example/v1/chat -H 'X-Quill-Pass: {KEY}' -H 'User-Agent: me/1' -H 'acme-version: 3'"
+            " -d '{\"prompt\": \"hi\"}'")  # fmt: skip
+    made = drafted(cli, tmp_path, curl, {"text": "Ho."})
+
+    assert ({"header": {"x-quill-pass": "=secret.api_key"}}, {"api_key": {"env": "ACME_API_KEY"}}) == (
+        made["auth"],
+        made["secrets"],
+    )
+    assert {"acme-version": "3"} == made["request"]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "auth", "variables"),
+    [
+        ("-H 'X-Quill-Pass: $QUILL_PASS'", {"header": {"x-quill-pass": "=secret.api_key"}}, ["QUILL_PASS"]),
+        ("-H 'acme-version: ${V}'", {"header": {"acme-version": "=secret.api_key"}}, ["V"]),
+        ("-H 'X-Acme: Key $K'", {"header": {"x-acme": "=join('', ['Key ', secret.api_key, ''])"}}, ["K"]),
+        (f"-H 'X-Acme: a-{KEY}'", {"header": {"x-acme": "=secret.api_key"}}, ["ACME_API_KEY"]),
+        ("-u '${ME}:$PW'", {"basic": {"user": "=secret.user", "password": "=secret.password"}}, ["ME", "PW"]),
+        (f"--url-query tide_key={KEY}", {"query": {"tide_key": "=secret.api_key"}}, ["ACME_API_KEY"]),
+        ("--url-query 'who=$WHO'", {"query": {"who": "=secret.api_key"}}, ["WHO"]),
+        (
+            f"-H 'Authorization: Bearer $K' -H 'X-Org: {KEY}'",
+            {"header": {"x-org": "=secret.x_org", "authorization": "=join(' ', ['Bearer', secret.api_key])"}},
+            ["K", "ACME_X_ORG"],
+        ),
+        (
+            f"-H 'X-Org: {KEY}' --url-query apikey=$K",
+            {"sign": {"headers": {"x-org": "=secret.x_org"}, "query": {"apikey": "=secret.apikey"}}},
+            ["ACME_X_ORG", "K"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_variable_is_a_secret_wherever_it_stands(
+    cli: Cli, tmp_path: Path, arguments: str, auth: Any, variables: list[str]
+) -> None:
+    """In a header that would be harmless, in the query, as user and password; several places together."""
+    made = drafted(
+        cli, tmp_path, f'curl https://acme.example/ask {arguments} --json \'{{"prompt": "hi"}}\'', {"text": "Ho."}
+    )
+
+    assert auth == made["auth"]
+    assert variables == [each["env"] for each in made["secrets"].values()]
+
+
+def test_variables_and_keys_in_the_body(cli: Cli, tmp_path: Path) -> None:
+    """At its head they go to `auth.body`; deeper they are left out; in the place of the chat they are the chat."""
+    body = {"prompt": "$PROMPT", "workspace": "$WORKSPACE", "client": {"token": KEY, "lang": "en"}, "max_tokens": 9}
+    made = drafted(cli, tmp_path, f"curl https://acme.example/ask --json '{json.dumps(body)}'", {"text": "Ho."})
+
+    assert {"body": {"workspace": "=secret.api_key"}} == made["auth"]
+    assert {"lang": "en"} == made["request"]["body"]["client"]
+    assert {"$template"} == set(made["request"]["body"]["prompt"])
+    assert "# Left out: client.token of the body." in (tmp_path / "mine" / "drafted.yaml").read_text()
+
+
+def test_variables_in_the_path_are_options_or_the_model(cli: Cli, tmp_path: Path) -> None:
+    """A path has no secrets: what a variable of it stands for is named by a config."""
+    curl = 'curl https://acme.example/v1/$ACCOUNT/run/{model} --json \'{"prompt": "hi"}\''
+    made = drafted(cli, tmp_path, curl, {"text": "Ho."})
+
+    assert ("/v1/{account}/run/{model}", {"account": "=opt.account", "model": "=model.name"}) == (
+        made["request"]["path"],
+        made["request"]["path_params"],
+    )
+    assert {"account": {"type": "string"}} == made["options"]
+
+
+def test_system_texts_are_joined_by_line_breaks(cli: Cli, tmp_path: Path) -> None:
+    """What is sent holds line breaks, not a backslash and an n."""
+    drafted(cli, tmp_path, HISTORY, {"text": "Yes."}, "--id", "acme.chat")
+    chat = {
+        "model": "c",
+        "messages": [
+            {"role": "system", "content": "A."},
+            {"role": "system", "content": "B."},
+            {"role": "user", "content": "hi"},
+        ],
+    }
+    (tmp_path / "request.json").write_text(json.dumps(chat))
+    sent = cli("translate", "--dialect", "openai.chat", "--endpoint", "acme.chat", "--mappings", tmp_path / "mine",
+               tmp_path / "request.json")  # fmt: skip
+
+    assert "A.\n\nB." == sent.json["body"]["preamble"]
+
+
+def test_the_words_of_drafts_are_read_without_a_complaint() -> None:
+    """The data file is YAML as mappings are, and each word is written as names are compared."""
+    problems = Problems()
+    file = Path(sketch.__file__).with_name("words.yaml")
+    read_document(file.read_bytes(), file.name, problems)
+
+    assert [] == problems.items
+    assert [] == [each for each in words("request") | words("reply") if each != plain_name(each)]
 
 
 def test_comments_say_what_was_guessed(cli: Cli, tmp_path: Path) -> None:

@@ -115,6 +115,8 @@ def only(text: str, scope: dict[str, Type] | None = None) -> ExpressionProblem:
         ("v[*].x[0]", "W111", "[0]"),
         ("v[].x.y[1]", "W111", "[1]"),
         ("{a: v}", "W112", "{a: v}"),
+        (r"join('\n', v)", "W113", r"'\n'"),
+        (r"v == 'a\tb'", "W113", r"'a\tb'"),
         ("v || 'x'", "W403", "v || 'x'"),
         ("(v || w) || `1`", "W403", None),
     ],

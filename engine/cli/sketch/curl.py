@@ -24,7 +24,7 @@ _DATA: Final = frozenset({"--data", "--data-raw", "--data-binary", "--data-ascii
 _TAKES_VALUE: Final = _DATA | {
     "--request", "--header", "--user", "--url", "--form", "--form-string", "--output", "--max-time",
     "--user-agent", "--referer", "--cookie", "--cookie-jar", "--proxy", "--cacert", "--cert", "--key", "--retry",
-    "--connect-timeout", "--resolve", "--write-out", "--oauth2-bearer",
+    "--connect-timeout", "--resolve", "--write-out", "--oauth2-bearer", "--url-query",
 }  # fmt: skip
 _SHORT: Final = {
     "X": "--request", "H": "--header", "d": "--data", "u": "--user", "F": "--form", "o": "--output", "m": "--max-time",
@@ -62,6 +62,8 @@ def read_curl(text: str, folder: Path) -> CurlCall:
     call = CurlCall()
     data: list[tuple[str, str]] = []
     forms: list[str] = []
+    asked: list[str] = []
+    gathered = {"--form": forms, "--form-string": forms, "--url-query": asked}
     for name, value in _options(_words(text)):
         if name == "--request":
             call.method = value.upper()
@@ -74,13 +76,14 @@ def read_curl(text: str, folder: Path) -> CurlCall:
             call.user = value
         elif name == "--oauth2-bearer":
             call.headers["authorization"] = f"Bearer {value}"
-        elif name in ("--form", "--form-string"):
-            forms.append(value)
+        elif name in gathered:
+            gathered[name].append(value)
         elif name == "--get":
             call.method = "GET"
         elif name in _DATA:
             data.append((name, _content(value, folder) if name != "--data-raw" else value))
     _check_url(call)
+    call.query |= dict(parse_qsl("&".join(asked), keep_blank_values=True))
     _read_body(call, data, forms)
     call.method = call.method or ("POST" if call.body is not None else "GET")
     return call

@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from engine.cli.sketch.address import Address, draft_address
 from engine.cli.sketch.credentials import Credentials, take_credentials
 from engine.cli.sketch.curl import CurlCall
 from engine.cli.sketch.reply import draft_reply
@@ -30,8 +31,6 @@ from engine.translate.prepare import prepare
 from engine.translate.wire import Context, UpstreamReply
 from engine.types import Json, JsonObject
 
-_OWN_HEADERS: Final = frozenset({"content-type", "accept", "content-length", "host", "user-agent", "accept-encoding",
-                                 "connection", "origin", "referer"})  # fmt: skip
 _HEAD: Final = """\
 # A draft by `engine new endpoint`, from a curl command and a sample of the reply.
 #
@@ -43,7 +42,6 @@ _ERRORS: Final = {
     "$first": ["=as_string(res.error.message)", "=as_string(res.error)", "=as_string(res.message)",
                "=as_string(res.detail)", "=raw"],
 }  # fmt: skip
-_MODEL_IN_PATH: Final = re.compile(r"(?<=/)(models?|engines|deployments)/([^/:]+)")
 _LOOPBACK: Final = ("localhost", "127.", "[::1]")
 
 
@@ -55,7 +53,9 @@ def draft_file(call: CurlCall, sample: Json, identifier: str | None, file: str) 
     sent = call.body
     request = draft_body(sent) if sent is not None else RequestDraft(None, {}, [], has_text=False)
     reply = draft_reply(sample)
-    path, path_params = _path(call, request)
+    address = draft_address(call.path, has_model="model" in request.request, replied=())
+    if address.model is not None:
+        request.request["model"] = address.model
     variables = " ".join(f"{each['env']}=…" for each in credentials.secrets.values())
     try_it = f'{variables} engine try {identifier} "hi" --model {request.request.get("model") or "MODEL"}'.strip()
     lines = [
@@ -70,9 +70,10 @@ def draft_file(call: CurlCall, sample: Json, identifier: str | None, file: str) 
         "# One answer in one piece, no tools; see docs/writing-mappings.md for `stream` and for tools.",
         "capabilities: {streaming: synthetic, tools: none, system: native}",
         "",
-        *(f"# {note}" for note in request.notes),
+        *_option_lines(address),
+        *(f"# {note}" for note in (*address.notes, *request.notes)),
         "request:",
-        *yaml_lines(_request(call, path, path_params, request), 2),
+        *yaml_lines(_request(call, address, request), 2),
         "",
         *(f"# {note}" for note in reply.notes),
         "response:",
@@ -83,7 +84,7 @@ def draft_file(call: CurlCall, sample: Json, identifier: str | None, file: str) 
         *yaml_lines({"any": {"status": ["4xx", "5xx"], "raise": {"message": _ERRORS}}}, 2),
     ]
     head = "\n".join(lines) + "\n"
-    text = head + "\n" + "\n".join(_cases(_plan(head, identifier), request, sample, sent)) + "\n"
+    text = head + "\n" + "\n".join(_cases(_plan(head, identifier), request, sample, sent, address.options)) + "\n"
     for value in credentials.values:
         if value in text:
             raise click.UsageError(
@@ -106,16 +107,6 @@ def _insecure(call: CurlCall) -> Iterator[str]:
         yield "insecure: true  # CHECK: the key and all texts go over the network unprotected"
 
 
-def _path(call: CurlCall, request: RequestDraft) -> tuple[str, JsonObject]:
-    """The path; a model's name in it is filled in, where the body has none."""
-    path = call.path.replace("{", "%7B").replace("}", "%7D")
-    found = _MODEL_IN_PATH.search(path)
-    if found is None or "model" in request.request:
-        return path, {}
-    request.request["model"] = found[2]
-    return f"{path[: found.start(2)]}{{model}}{path[found.end(2) :]}", {"model": "=model.name"}
-
-
 def _auth_lines(credentials: Credentials) -> Iterator[str]:
     if credentials.secrets:
         yield from yaml_lines({"secrets": credentials.secrets, "auth": credentials.auth})
@@ -123,15 +114,20 @@ def _auth_lines(credentials: Credentials) -> Iterator[str]:
         yield "auth: {none: true}  # CHECK: the command has no credential that was recognized"
 
 
-def _request(call: CurlCall, path: str, path_params: JsonObject, request: RequestDraft) -> JsonObject:
-    made: JsonObject = {"method": call.method, "path": path}
-    if path_params:
-        made["path_params"] = path_params
+def _option_lines(address: Address) -> Iterator[str]:
+    if address.options:
+        yield from yaml_lines({"options": {name: {"type": "string"} for name in address.options}})
+        yield ""
+
+
+def _request(call: CurlCall, address: Address, request: RequestDraft) -> JsonObject:
+    made: JsonObject = {"method": call.method, "path": address.path}
+    if address.params:
+        made["path_params"] = address.params
     if call.query:
         made["query"] = literal(call.query)
-    headers = {name: literal(value) for name, value in call.headers.items() if name not in _OWN_HEADERS}
-    if headers:
-        made["headers"] = headers
+    if call.headers:
+        made["headers"] = literal(call.headers)
     if call.encode != "json":
         made["encode"] = call.encode
     if request.tree is not None:
@@ -152,8 +148,9 @@ def _plan(text: str, identifier: str) -> EndpointPlan:
         return plan
 
 
-def _cases(plan: EndpointPlan, draft: RequestDraft, sample: Json, sent: Json) -> Iterator[str]:
-    target, codec, losses = target_for(plan, {}), json_codec(), Losses()
+def _cases(plan: EndpointPlan, draft: RequestDraft, sample: Json, sent: Json, named: list[str]) -> Iterator[str]:
+    options: JsonObject = {name: name for name in named}
+    target, codec, losses = target_for(plan, options), json_codec(), Losses()
     request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **draft.request}
     model = {"id": request["model"], "name": request["model"], "meta": None}
     context = Context(FIXED_ID, FIXED_NOW)
@@ -169,8 +166,9 @@ def _cases(plan: EndpointPlan, draft: RequestDraft, sample: Json, sent: Json) ->
     yield "tests:"
     if isinstance(sent, dict) and isinstance(wire.get("body"), dict):
         yield from (f"  # Not as in the command: {line}" for line in list(differences(sent, wire["body"], "body"))[:8])
+    given: JsonObject = {"options": options} if options else {}
     cases: JsonObject = {
-        "request-of-the-command": {"given": {"request": request}, "expect": {"wire": shown}},
+        "request-of-the-command": {"given": {**given, "request": request}, "expect": {"wire": shown}},
         "reply-of-the-sample": {"given": {"reply": {"body": sample}}, "expect": {"result": result}},
     }
     yield from yaml_lines(cases, 2)

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from engine.cli.sketch.words import plain_name
 from engine.cli.sketch.yaml_text import Noted
 from engine.types import Json, JsonObject
 
@@ -58,11 +59,6 @@ class ReplyDraft:
 
     tree: JsonObject
     notes: list[str]
-
-
-def plain_name(name: str | int) -> str:
-    """A name for comparing: without case, `_` and `-`."""
-    return re.sub(r"[-_ ]", "", str(name)).lower()
 
 
 def draft_reply(sample: Json) -> ReplyDraft:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from engine.cli.sketch.reply import plain_name
+from engine.cli.sketch.words import plain_name
 from engine.cli.sketch.yaml_text import Noted
 from engine.types import Json, JsonObject
 
@@ -45,7 +45,7 @@ _SPEAKS: Final = {
     "user": ("user", "human", "customer", "question"),
     "assistant": ("assistant", "ai", "bot", "model", "chatbot", "gpt", "answer"),
 }
-_SYSTEM_TEXT: Final = "=join('\\n\\n', req.messages[?role == 'system' || role == 'developer'].text(content))"
+_SYSTEM_TEXT: Final = r"""=join(`"\n\n"`, req.messages[?role == 'system' || role == 'developer'].text(content))"""
 _HAS_SYSTEM: Final = "=length(req.messages[?role == 'system' || role == 'developer']) > `0`"
 _NOT_SYSTEM: Final = "=m.role != 'system' && m.role != 'developer'"
 _FLAT: Final = "{% for m in req.messages %}\n{{ m.role | upper }}: {{ m.content | text }}\n{% endfor %}\nASSISTANT:\n"

@@ -11,6 +11,8 @@ ever sees all names at once, secrets included.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -45,6 +47,8 @@ class View(NamedTuple):
     is_scope: bool = False
 
 
+_ESCAPE: Final = re.compile(r"(?<!\\)\\[nrt]")
+_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _SCOPE: Final = View(OBJECT, is_scope=True)
 _UNKNOWN: Final = View(ANY)
 
@@ -285,7 +289,22 @@ def _warn_index(checker: Checker, node: Node) -> None:
 def _literal(checker: Checker, node: Node, _current: View, _direct: bool) -> View:
     if isinstance(node["value"], str):
         checker.constants.add(node["value"])
+        _warn_escape(checker, node)
     return View(literal_type(node["value"]))
+
+
+def _warn_escape(checker: Checker, node: Node) -> None:
+    """W113: `\\n` between single quotes is a backslash and an n; JSON in backticks has escapes."""
+    found = _ESCAPE.search(node["value"]) if checker.text[node["start"]] == "'" else None
+    if found is None:
+        return
+    meant = _ESCAPE.sub(lambda each: _ESCAPED[each[0][1]], node["value"])
+    literal = json.dumps(meant, ensure_ascii=False).replace("`", "\\`")
+    message = f"{found[0]} between single quotes is a backslash and the letter {found[0][1]}"
+    checker.report(
+        "W113", message, node, checker.corrected(node, f"`{literal}`"),
+        "in YAML put single quotes around it; in double quotes write \\\\ and \\\" for \\ and \"",
+    )  # fmt: skip
 
 
 def _multi_select_list(checker: Checker, node: Node, current: View, _direct: bool) -> View:
