@@ -5,6 +5,7 @@
     ├── RequestError        the client: the request cannot be served as it stands
     ├── UpstreamError       the upstream: it refused, failed, or answered nonsense
     └── TranslationError    us, or a mapping that met data it did not expect
+        └── CredentialError     a credential that is needed is not there
 
 The last three carry one `ErrorInfo`, the object that a dialect sees as `err` (DECISIONS.md section 1).
 """
@@ -124,3 +125,12 @@ class UpstreamError(_Reported):
 
 class TranslationError(_Reported):
     """The engine, or the mapping in use, could not make sense of good data. Always a 5xx."""
+
+
+class CredentialError(TranslationError):
+    """A credential that a call needs has no value: nothing is sent without it."""
+
+    def __init__(self, place: str) -> None:
+        message = "The gateway has no credential for this upstream."
+        info = ErrorInfo("internal", message, code="mapping_request_error", retryable=False)
+        super().__init__(info, detail=f"{place} has no value")

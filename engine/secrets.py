@@ -20,8 +20,8 @@ from engine.types import Secret
 
 SECRET_FILE_BYTES: Final = 65536
 
-SPLIT_PATTERN: Final = r"split\('([^']+)'\)"
-"""`parse: split('.')` of a secret."""
+SPLIT_PATTERN: Final = r"split\('([^']+)'(?:, *`([1-9][0-9]?)`)?\)"
+"""`parse: split('.')` of a secret; with a second argument at most so many cuts, as the function has it."""
 
 _SPLIT: Final = re.compile(SPLIT_PATTERN)
 
@@ -42,7 +42,7 @@ def read_secret(source: SecretSource, environment: Mapping[str, str], folder: Pa
         return source
     where, text = _from_env(source.env, environment) if source.env else _from_file(source.file or "", folder)
     if source.parse:
-        return replace(source, value=Secret(text), parsed=_parsed(text, source.parse, where))
+        return replace(source, value=Secret(text), parsed=parse_secret(text, source.parse, where))
     if not _VISIBLE.fullmatch(text):
         raise SecretError(f"{where} holds a line break, or a character that no HTTP header can carry")
     return replace(source, value=Secret(text))
@@ -78,10 +78,11 @@ def _from_file(name: str, folder: Path) -> tuple[str, str]:
     return where, text
 
 
-def _parsed(text: str, parse: str, where: str) -> Mapping[str, Secret] | Sequence[Secret]:
-    separator = split_separator(parse)
-    if separator is not None:
-        return [Secret(part) for part in text.split(separator)]
+def parse_secret(text: str, parse: str, where: str) -> Mapping[str, Secret] | Sequence[Secret]:
+    """The parts of a secret. Raises SecretError where it is not what `parse` says."""
+    split = _SPLIT.fullmatch(parse)
+    if split is not None:
+        return [Secret(part) for part in text.split(split[1], int(split[2] or -1))]
     try:
         members = json.loads(text)
     except ValueError:
@@ -89,9 +90,3 @@ def _parsed(text: str, parse: str, where: str) -> Mapping[str, Secret] | Sequenc
     if not isinstance(members, dict) or not all(isinstance(value, str | int | float) for value in members.values()):
         raise SecretError(f"{where} must be a JSON object of plain values")
     return {key: Secret(str(value)) for key, value in members.items()}
-
-
-def split_separator(parse: str) -> str | None:
-    """The separator of `split('.')`; None for `json`."""
-    found = _SPLIT.fullmatch(parse)
-    return found[1] if found is not None else None

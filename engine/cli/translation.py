@@ -18,7 +18,7 @@ from engine.translate.client import read_client, write_error, write_reply
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan, OperationPlan
 from engine.translate.tools.answer import Reading
-from engine.translate.wire import ClientReply, Context, HttpInput, Target, UpstreamReply, UpstreamRequest
+from engine.translate.wire import ClientReply, Context, HttpInput, Pause, Target, UpstreamReply, UpstreamRequest
 from engine.types import Json, JsonObject, Scope
 
 FAILURES: Final = (RequestError, UpstreamError, TranslationError)
@@ -118,12 +118,14 @@ def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
 
 def _first_call(chat: Chat) -> UpstreamRequest:
     """The call that a chat begins with; where the endpoint makes several, what follows depends on their answers."""
+    exchange = chat.opened()
     try:
-        asked = next(chat.opened())
+        asked = next(exchange)
+        while isinstance(asked, Pause):
+            asked = exchange.send(0.0)
     except StopIteration as end:
         request: UpstreamRequest = end.value
         return request
-    assert isinstance(asked, UpstreamRequest)
     return asked
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engine.config import SecretSource, ToolsConfig, UpstreamConfig
 from engine.errors import ErrorInfo, RequestError
 from engine.gateway.call import Caller
+from engine.secrets import SecretError, parse_secret
+from engine.translate.calls import incomplete_key
 from engine.translate.plan import EndpointPlan
 from engine.translate.wire import Target
 from engine.types import Json, Secret
@@ -48,9 +50,7 @@ def make_target(
 
 def _secret(source: SecretSource, caller: Caller) -> Json:
     if source.client is None:
-        if source.parsed is None:
-            return source.value
-        return dict(source.parsed) if isinstance(source.parsed, Mapping) else list(source.parsed)
+        return source.value if source.parsed is None else _parts(source.parsed)
     if caller.credential is None:
         info = ErrorInfo(
             "authentication",
@@ -59,7 +59,16 @@ def _secret(source: SecretSource, caller: Caller) -> Json:
             retryable=False,
         )
         raise RequestError(info)
-    return caller.credential
+    if source.parse is None:
+        return caller.credential
+    try:
+        return _parts(parse_secret(caller.credential.reveal(), source.parse, "the caller's key"))
+    except SecretError as problem:
+        raise incomplete_key(str(problem)) from problem
+
+
+def _parts(parsed: Mapping[str, Secret] | Sequence[Secret]) -> Json:
+    return dict(parsed) if isinstance(parsed, Mapping) else list(parsed)
 
 
 def key_hash(upstream: UpstreamConfig, caller: Caller) -> str:

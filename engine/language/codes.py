@@ -189,13 +189,14 @@ E193 events are not handled
     A dialect stream handles text, tool calls, end and error, or says explicitly that it ignores them; other names
     are unknown.
 E200 error rule is wrong
-    A rule behind an unconditional one is never reached, or its `type` is not in the closed list.
+    A rule behind an unconditional one is never reached, its `type` is not in the closed list, or it raises nothing.
 E201 no rule for failed replies
     Some upstream failures match no rule. Add a last rule for `[4xx, 5xx]`.
 E210 token exchange is wrong
     A token needs `value` and `expires`, a boolean `refresh_when`, and no secret in a query unless allowed.
 E220 steps are wrong
-    Step names are unique, `until` has `every_s` and `for_s`, and a step reads earlier steps only.
+    Step names are unique, `until` has `every_s` and `for_s`, `again_when` has an `until`, and a step reads earlier
+    steps only.
 E221 edits that can never be used
     Edits are for bodies that pass as they are between a client and an endpoint of the same wire: the endpoint names
     its `wire`, makes one call, sends JSON, and has its credentials outside the body. Remove them, or what stands in

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
+from engine.errors import CredentialError, EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.failures import settled
 from engine.translate.plan import CallPlan, Codec
 from engine.translate.sealing import Token, make_seal, signature
@@ -61,6 +61,8 @@ def build_call(
     def token_call(now: int) -> UpstreamRequest:
         assert plan.token is not None
         own = {"opt": target.options, "ctx": {**scope["ctx"], "now": now}, "secret": target.secrets}
+        for need in plan.token.needs:
+            _credential(need, own, target)
         return _encoded(_draft(target, plan.token.call, own), {}, own, codec)
 
     seal = make_seal(target, finish, token_call if plan.token is not None else None, scope, codec)
@@ -109,10 +111,26 @@ def _finished(target: Target, draft: _Draft, scope: Scope, codec: Codec) -> Upst
     if plan.auth is None and plan.sign is None:
         return _encoded(draft, {}, scope, codec)
     own = {**scope, "secret": target.secrets}
-    credentials = run(plan.auth, own, target, "request") if plan.auth is not None else {}
+    credentials = _credential(plan.auth, own, target) if plan.auth is not None else {}
     request = _encoded(draft, credentials, scope, codec)
     sign = plan.sign
     return request if sign is None else run(lambda seen: signature(sign, request, seen), own, target, "request")
+
+
+def _credential(build: Build, scope: Scope, target: Target) -> Json:
+    """What a part of `auth` gives. A missing credential is the caller's to mend where it is the caller's own."""
+    try:
+        return run(build, scope, target, "request")
+    except CredentialError as error:
+        if target.caller_key:
+            raise incomplete_key(error.detail) from error
+        raise
+
+
+def incomplete_key(detail: str) -> RequestError:
+    """The failure of a caller whose own key lacks what the upstream's credentials need."""
+    message = "The API key that was sent does not have the parts that this upstream needs."
+    return RequestError(ErrorInfo("authentication", message, code="invalid_api_key", retryable=False), detail=detail)
 
 
 def _encoded(draft: _Draft, credentials: JsonObject, scope: Scope, codec: Codec) -> UpstreamRequest:

@@ -75,14 +75,7 @@ def read_reply(target: Target, build: Build, scope: Scope, reply: UpstreamReply,
 
 def reply_scope(target: Target, scope: Scope, reply: UpstreamReply, codec: Codec) -> Scope:
     """What trees see of a reply that is none of the endpoint's failures. Raises as `read_reply` does."""
-    decoded, readable = _decode(reply, codec)
-    seen: Scope = {
-        **scope,
-        "res": decoded,
-        "raw": reply.body.decode("utf-8", "replace") if decoded is None or reply.status >= 300 else None,
-        "http": {"status": reply.status, "headers": dict(reply.headers)},
-        "models": list(target.known_models) if target.known_models is not None else None,
-    }
+    seen, readable = any_reply_scope(target, scope, reply, codec)
     try:
         check_reply(target, reply.status, seen, retry_after_s(reply.headers, scope["ctx"]["now"]))
     except (RequestError, UpstreamError, TranslationError):
@@ -100,6 +93,19 @@ def reply_scope(target: Target, scope: Scope, reply: UpstreamReply, codec: Codec
             detail=f"content-type {reply.headers.get('content-type', 'missing')}, {len(reply.body)} bytes",
         )
     return seen
+
+
+def any_reply_scope(target: Target, scope: Scope, reply: UpstreamReply, codec: Codec) -> tuple[Scope, bool]:
+    """What trees see of any reply, failures too; and whether its body is JSON."""
+    decoded, readable = _decode(reply, codec)
+    seen: Scope = {
+        **scope,
+        "res": decoded,
+        "raw": reply.body.decode("utf-8", "replace") if decoded is None or reply.status >= 300 else None,
+        "http": {"status": reply.status, "headers": dict(reply.headers)},
+        "models": list(target.known_models) if target.known_models is not None else None,
+    }
+    return seen, readable
 
 
 def _decode(reply: UpstreamReply, codec: Codec) -> tuple[Json, bool]:

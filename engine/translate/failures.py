@@ -191,3 +191,5 @@ def _flat(secrets: Iterable[Json]) -> Iterator[str]:
                 yield secret.reveal()
         elif isinstance(secret, dict):
             yield from _flat(secret.values())
+        elif isinstance(secret, list):
+            yield from _flat(secret)

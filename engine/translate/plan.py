@@ -125,8 +125,10 @@ class CallPlan:
 class StepPlan:
     """One call of an endpoint that needs several (`steps`, and `request` behind them). The last gives the answer.
 
-    With `each` it is made once per item of that list, which is `item` in its trees. With `until` it is repeated every
-    `every_s` seconds until the condition holds, at most `for_s` seconds. `on_cancel` undoes it.
+    With `each` it is made once per item of that list, which is `item` in its trees. `wait_s` gives the seconds before
+    its first call. With `until` it is repeated until the condition holds, at most `for_s` seconds; `every_s` gives the
+    seconds between two calls, out of the answer to the first of them. An answer for which `again` holds is passed over
+    before anybody asks whether it is a failure. `on_cancel` undoes the step.
     """
 
     name: str
@@ -134,8 +136,10 @@ class StepPlan:
     when: Condition | None = None
     each: Build | None = None
     item: str = "it"
+    wait_s: Build | None = None
     until: Condition | None = None
-    every_s: float = 1.0
+    again: Condition | None = None
+    every_s: Build | None = None
     for_s: float = 600.0
     on_cancel: CallPlan | None = None
 
@@ -145,7 +149,8 @@ class TokenPlan:
     """How a token is had for the credentials (`auth.token`): one call, where its value and its end stand.
 
     `lasts` gives seconds from now, `ends` a moment in units of `unit_s` seconds since 1970; without both it is kept
-    until it is refused. It is renewed `early_s` before its end, and once when `refused` holds for a reply.
+    until it is refused. It is renewed `early_s` before its end, and once when `refused` holds for a reply. Each of
+    `needs` is a credential in the call, and raises CredentialError when it is not there.
     """
 
     call: CallPlan
@@ -155,6 +160,7 @@ class TokenPlan:
     unit_s: float = 1.0
     early_s: float = 60.0
     refused: Condition | None = None
+    needs: tuple[Build, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

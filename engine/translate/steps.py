@@ -7,13 +7,22 @@ calls behind it and in `response`: `{res, http}`, or a list of `{item, res, http
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
+from typing import Final
 
 from engine.errors import EngineError, ErrorInfo, UpstreamError
 from engine.translate.calls import build_call, run
-from engine.translate.exchange import reply_scope
+from engine.translate.exchange import any_reply_scope, reply_scope
 from engine.translate.plan import Codec, StepPlan
 from engine.translate.wire import Exchange, Target, UpstreamReply, UpstreamRequest, ask, pause
-from engine.types import JsonObject, Scope
+from engine.types import Json, JsonObject, Scope
+
+SHORTEST_INTERVAL_S: Final = 0.05
+USUAL_INTERVAL_S: Final = 1.0
+LONGEST_WAIT_S: Final = 600.0
+"""The bounds of what a mapping may make of an answer: no storm of calls, and no wait for ever."""
+
+_SHORTEST_REST_S: Final = 0.001
 
 
 def first_calls(target: Target, scope: Scope, codec: Codec) -> Exchange[UpstreamRequest]:
@@ -24,9 +33,12 @@ def first_calls(target: Target, scope: Scope, codec: Codec) -> Exchange[Upstream
     for step in plan.steps[:-1]:
         if step.when is not None and not run(step.when, scope, target, "request"):
             continue
+        yield from _waited(target, step, scope, undo)
         made = yield from _step(target, step, scope, codec, undo)
         scope["step"] = {**scope["step"], step.name: made}
         undo = _undo(target, step, scope, codec) or undo
+    if plan.steps:
+        yield from _waited(target, plan.steps[-1], scope, undo)
     call = plan.stream_call if plan.stream_call is not None and scope["ctx"]["stream"] else plan.call
     return replace(build_call(target, call, scope, codec), undo=undo)
 
@@ -38,6 +50,21 @@ def last_call(target: Target, request: UpstreamRequest, scope: Scope, codec: Cod
         return (yield from ask(request))
     reply, _ = yield from _polled(target, step, request, scope, codec)
     return reply
+
+
+def _waited(target: Target, step: StepPlan, scope: Scope, undo: UpstreamRequest | None) -> Exchange[None]:
+    """Wait before the first call of a step, where it says so."""
+    if step.wait_s is None:
+        return
+    seconds = _seconds(run(step.wait_s, scope, target, "request"))
+    if seconds is not None and seconds > 0:
+        yield from pause(min(seconds, LONGEST_WAIT_S), undo)
+
+
+def _seconds(value: Json) -> float | None:
+    """Seconds that a tree gave; None where it gave none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return float(value) if is_number else None
 
 
 def _step(
@@ -65,15 +92,19 @@ def _polled(
     target: Target, step: StepPlan, request: UpstreamRequest, scope: Scope, codec: Codec
 ) -> Exchange[tuple[UpstreamReply, Scope]]:
     """One call, repeated until its condition holds. Raises UpstreamError for a failure, and when time is up."""
-    ends: float | None = None
+    ends, left = None, step.for_s
     while True:
         reply = yield from ask(request)
-        seen = reply_scope(target, scope, reply, codec)
-        if step.until is None or run(step.until, seen, target, "reply"):
-            return reply, seen
-        now = yield from pause(step.every_s, request.undo)
-        ends = now - step.every_s + step.for_s if ends is None else ends
-        if now >= ends:
+        seen, _ = any_reply_scope(target, scope, reply, codec)
+        if step.again is None or not run(step.again, seen, target, "reply"):
+            seen = reply_scope(target, scope, reply, codec)
+            if step.until is None or run(step.until, seen, target, "reply"):
+                return reply, seen
+        seconds = min(_interval(target, step, seen), left)
+        now = yield from pause(seconds, request.undo)
+        ends = now - seconds + step.for_s if ends is None else ends
+        left = ends - now
+        if left < _SHORTEST_REST_S:
             yield from _undone(request.undo)
             raise UpstreamError(
                 ErrorInfo(
@@ -81,6 +112,12 @@ def _polled(
                 ),
                 detail=f"steps.{step.name}.for_s",
             )
+
+
+def _interval(target: Target, step: StepPlan, seen: Scope) -> float:
+    """The seconds until the next call: what the mapping says of this answer, within bounds."""
+    given = _seconds(run(step.every_s, seen, target, "reply")) if step.every_s is not None else None
+    return USUAL_INTERVAL_S if given is None else max(SHORTEST_INTERVAL_S, min(given, LONGEST_WAIT_S))
 
 
 def _undo(target: Target, step: StepPlan, scope: Scope, codec: Codec) -> UpstreamRequest | None:

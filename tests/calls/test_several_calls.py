@@ -35,7 +35,9 @@ Answer = Callable[[Seen], tuple[int, Any]]
 
 
 @contextlib.contextmanager
-def acme(folder: Path, answer: Answer, endpoint: str = "acme.jobs") -> Iterator[tuple[Stage, FakeUpstream]]:
+def acme(
+    folder: Path, answer: Answer, endpoint: str = "acme.jobs", *, more: str = "", environment: Any = ENVIRONMENT
+) -> Iterator[tuple[Stage, FakeUpstream]]:
     """The gateway before an upstream that answers as the function says; its files lie on the same origin."""
 
     async def play(wire: Wire, seen: Seen) -> bool:
@@ -45,8 +47,8 @@ def acme(folder: Path, answer: Answer, endpoint: str = "acme.jobs") -> Iterator[
     with FakeUpstream(play) as upstream:
         hosts = f", hosts: {{files: '{upstream.url}/files'}}" if endpoint == "acme.jobs" else ""
         with staged(
-            endpoint, url=f"{upstream.url}/api", upstream=hosts, folder=folder, mappings=MAPPINGS,
-            environment=ENVIRONMENT,
+            endpoint, url=f"{upstream.url}/api", upstream=hosts, more=more, folder=folder, mappings=MAPPINGS,
+            environment=environment,
         ) as stage:  # fmt: skip
             yield stage, upstream
 
@@ -85,9 +87,10 @@ class Jobs:
         return 200, {"output": "The answer."}
 
 
-def ask(stage: Stage, content: Any = "hi", **fields: Any) -> httpx.Response:
+def ask(stage: Stage, content: Any = "hi", *, key: str | None = None, **fields: Any) -> httpx.Response:
     body = {"model": "m", "messages": [{"role": "user", "content": content}], **fields}
-    return httpx.post(f"{stage.base_url}/chat/completions", json=body, timeout=20)
+    headers = {"x-api-key": key} if key is not None else {}
+    return httpx.post(f"{stage.base_url}/chat/completions", json=body, headers=headers, timeout=20)
 
 
 def paths(upstream: FakeUpstream) -> list[str]:
@@ -186,6 +189,107 @@ def test_no_token_no_call(tmp_path: Path, body: Any) -> None:
 
     assert (502, "upstream_auth") == (answer.status_code, answer.json()["error"]["code"])
     assert ["POST /api/oauth/token"] == paths(upstream)
+
+
+def test_a_callers_own_key_of_two_parts(tmp_path: Path) -> None:
+    """It falls into its parts like any other; a colon in the second part stays."""
+    jobs = Jobs(polls=1)
+    with acme(tmp_path, jobs, more="clients: {auth: pass_through}") as (stage, upstream):
+        jobs.url = upstream.url
+        answer = ask(stage, key="caller:one:two")
+
+    assert 200 == answer.status_code
+    sent = parse_qs(upstream.requests[0].body.decode())
+    assert (["caller"], ["one:two"]) == (sent["client_id"], sent["client_secret"])
+
+
+@pytest.mark.parametrize("key", ["caller", "caller:"])
+def test_a_callers_own_key_that_lacks_a_part(tmp_path: Path, key: str) -> None:
+    """Nothing is sent, and the caller learns what is wrong with the key."""
+    with acme(tmp_path, Jobs(), more="clients: {auth: pass_through}") as (stage, upstream):
+        answer = ask(stage, key=key)
+
+    assert (401, "invalid_api_key") == (answer.status_code, answer.json()["error"]["code"])
+    assert "parts" in answer.json()["error"]["message"]
+    assert [] == upstream.requests
+
+
+def test_a_credential_that_lacks_a_part(tmp_path: Path) -> None:
+    """The gateway's own: no token call goes out without id and secret."""
+    with acme(tmp_path, Jobs(), environment={**ENVIRONMENT, "ACME_CLIENT": "alone"}) as (stage, upstream):
+        answer = ask(stage)
+
+    assert (500, "mapping_request_error") == (answer.status_code, answer.json()["error"]["code"])
+    assert [] == upstream.requests
+
+
+class Queue:
+    """The upstream's side of a queue: a ticket is served after so many looks, and each look has its time."""
+
+    def __init__(self, waits_ms: list[Any], *, more_s: float = 0) -> None:
+        self.waits_ms = waits_ms
+        self.more_s = more_s
+        self.looks: list[float] = []
+        self.early = 0
+        self.next = 0.0
+        self.deleted = threading.Event()
+        self.plate: tuple[int, Any] = (200, {"text": "Soup."})
+
+    def __call__(self, seen: Seen) -> tuple[int, Any]:
+        now = time.monotonic()
+        if seen.method == "DELETE":
+            self.deleted.set()
+            return 200, {}
+        if seen.target.endswith("/plates/t1"):
+            return self.plate
+        if seen.method == "GET":
+            self.looks.append(now)
+            if now < self.next:
+                self.early += 1
+                return 429, {"fault": "too early", "wait_ms": (self.next - now) * 1000 + 1}
+        told = self.waits_ms.pop(0) if self.waits_ms else None
+        self.next = now + (told / 1000 if isinstance(told, int) else 0) + (self.more_s if seen.method == "POST" else 0)
+        state = {"state": "cooking" if told is not None else "served"} if seen.method == "GET" else {"id": "t1"}
+        return 200, {**state, "wait_ms": told}
+
+
+def test_waiting_as_long_as_the_answers_say(tmp_path: Path) -> None:
+    """Before the first look and between two: never early, and not much later than told."""
+    queue = Queue([300, 150, 50])
+    with acme(tmp_path, queue, "acme.queue") as (stage, _):
+        begun = time.monotonic()
+        answer = ask(stage)
+
+    assert "Soup." == answer.json()["choices"][0]["message"]["content"]
+    assert (0, 3) == (queue.early, len(queue.looks))
+    assert 0.3 <= queue.looks[0] - begun
+    assert 0.15 <= queue.looks[1] - queue.looks[0]
+
+
+def test_a_look_that_came_too_early_is_made_again(tmp_path: Path) -> None:
+    """The upstream wants more time than it told: the refusal is passed over, and what it says of the time holds."""
+    queue = Queue([50], more_s=0.2)
+    with acme(tmp_path, queue, "acme.queue") as (stage, _):
+        answer = ask(stage)
+
+    assert 200 == answer.status_code
+    assert (1, 2) == (queue.early, len(queue.looks))
+    assert 0.2 <= queue.looks[1] - queue.looks[0] + 0.05
+
+
+@pytest.mark.parametrize(("told", "looks"), [(999_999_999, 1), (-5, 40)])
+def test_an_interval_has_bounds(tmp_path: Path, told: Any, looks: int) -> None:
+    """Whatever an answer says: `for_s` ends it, no storm comes of it, and the job is stopped."""
+    queue = Queue([0, *[told] * 1000], more_s=-99)
+    with acme(tmp_path, queue, "acme.queue") as (stage, _):
+        begun = time.monotonic()
+        answer = ask(stage)
+        took = time.monotonic() - begun
+
+    assert (504, "upstream_poll_timeout") == (answer.status_code, answer.json()["error"]["code"])
+    assert 1.9 < took < 4
+    assert 0 < len(queue.looks) <= looks
+    assert queue.deleted.is_set()
 
 
 def test_polling_gives_up(tmp_path: Path) -> None:

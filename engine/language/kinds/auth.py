@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from engine.errors import ErrorInfo, TranslationError
+from engine.errors import CredentialError
 from engine.language import scopes
 from engine.language.kinds.calls import CallCompiler
 from engine.language.kinds.http_checks import check_headers
@@ -77,16 +78,34 @@ def _token(
     ends = {key: expires.get(key) for key in ("in", "at")} if isinstance(expires, MappingNode) else {}
     builds = {key: calls.compiler.function(each, seen) for key, each in ends.items() if each is not None}
     early = node.get("early_s")
+    asked = scopes.token_names(options, parsed)
+    env = Env(asked, "auth.token.request", "request", Usage(), templates=False, auth=True)
     in_ms = isinstance(expires, MappingNode) and literal_text(expires.get("unit")) == "ms"
     return TokenPlan(
-        call=calls.call(request, scopes.token_names(options, parsed), "auth.token.request", usage, auth=True),
+        call=calls.call(request, asked, "auth.token.request", usage, auth=True),
         value=calls.compiler.function(value, seen, STRING.optional()),
         lasts=builds.get("in"),
         ends=builds.get("at"),
         unit_s=0.001 if in_ms else 1.0,
         early_s=float(to_json(early)) if early is not None else 60.0,
         refused=calls.compiler.condition(when, refused) if when is not None else None,
+        needs=tuple(_needs(calls.compiler, request, env, "auth.token.request")),
     )
+
+
+def _needs(compiler: TreeCompiler, node: Node, env: Env, where: str) -> Iterator[Build]:
+    """The expressions of a token's call that read a secret, each refusing to be absent; not those in an operator."""
+    if isinstance(node, MappingNode) and not any(key.startswith("$") for key in node.entries):
+        for key, entry in node.entries.items():
+            yield from _needs(compiler, entry.value, env, f"{where}.{key}")
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.items):
+            yield from _needs(compiler, item, env, f"{where}[{index}]")
+    elif isinstance(node, ScalarNode) and (literal_text(node) or "").startswith("="):
+        own = env.inner({})
+        build = compiler.function(node, own)
+        if any(path[0] == "secret" for path in own.usage.paths):
+            yield partial(_secret, build, slot=where.removeprefix("auth."))
 
 
 def _sign(calls: CallCompiler, node: Node, names: Mapping[str, Type], usage: Usage) -> SignPlan | None:
@@ -176,15 +195,11 @@ _KINDS: Final[Mapping[str, Callable[[TreeCompiler, Node, Env], Build | None]]] =
 
 
 def _secret(value: Build, scope: Scope, slot: str) -> Secret:
-    """The credential of a slot of `auth`. Raises TranslationError for one that is absent or empty: it is never sent."""
+    """The credential of a slot of `auth`. Raises CredentialError for one that is absent or empty: it is never sent."""
     made: Json = value(scope)
     secret = made if isinstance(made, Secret) else Secret("" if made is ABSENT or made is None else str(made))
     if not secret.reveal():
-        info = ErrorInfo(
-            "internal", "The gateway has no credential for this upstream.", code="mapping_request_error",
-            retryable=False,
-        )  # fmt: skip
-        raise TranslationError(info, detail=f"auth.{slot} has no value")
+        raise CredentialError(f"auth.{slot}")
     return secret
 
 

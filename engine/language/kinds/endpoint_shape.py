@@ -144,8 +144,9 @@ SECRETS: Final = MapOf(
             "file": Field(Text(), "A file whose content, trimmed, is the secret."),
             "client": Field(Text(), "The caller's own credential: `key` or `authorization`."),
             "parse": Field(
-                Text(rf"json|{SPLIT_PATTERN}", "`json`, or split by a text: split(':')"),
-                "`json`: its members are `secret.NAME.MEMBER`; `split('.')`: its parts are `secret.NAME[0]` and so on.",
+                Text(rf"json|{SPLIT_PATTERN}", "`json`, or split by a text: split(':'), split(':', `1`)"),
+                "`json`: its members are `secret.NAME.MEMBER`; `split('.')`: its parts are `secret.NAME[0]` and so on, "
+                "and ``split('.', `1`)`` cuts once.",
             ),
         },
         "a secret",
@@ -343,8 +344,20 @@ STEPS: Final = MapOf(
             "when": Field(Condition(), "Whether the step runs."),
             "each": Field(Tree("a list"), "Run the step once for each item of this list."),
             "as": Field(Text(IDENTIFIER, "a name"), "What the item is called in the step's trees.", default="it"),
+            "wait_s": Field(
+                OneOf((Number(0), Tree("a number"))),
+                "Seconds before the first call, which is else made at once; may be computed from earlier steps.",
+            ),
             "until": Field(Condition(), "Make the call again and again until this holds for its reply."),
-            "every_s": Field(Number(0.01), "Seconds between two calls of `until`."),
+            "every_s": Field(
+                OneOf((Number(0.05), Tree("a number"))),
+                "Seconds between two calls of `until`; may be computed from the reply (`res`, `http`), and is then "
+                "at least 0.05 and at most 600, or 1 where there is no number.",
+            ),
+            "again_when": Field(
+                Condition(),
+                "A reply that says nothing: asked before `errors`, and when it holds the call is made again.",
+            ),
             "for_s": Field(Number(0.01), "Seconds after which `until` gives up: the client gets a timeout."),
             "on_cancel": Field(STEP_CALL, "The call that stops what this one began, for a client that leaves."),
         },

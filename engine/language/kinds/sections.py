@@ -8,7 +8,7 @@ from typing import Final
 from engine.language.operators.fail import RAISED, fail
 from engine.language.problems import Mark, Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
-from engine.language.static_types import STRING
+from engine.language.static_types import NULL, STRING
 from engine.language.tree import Env, Fragment, TemplateLoader, TreeCompiler
 from engine.translate.plan import ErrorRule, LossRule, OptionSpec, RefuseRule
 from engine.types import ABSENT, Json, JsonObject, Scope
@@ -135,12 +135,21 @@ def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
             continue
         if when is None and status is None:
             catch_all = name
+        compiled, build = compiler.typed_function(raised, env, RAISED)
+        if compiled.maybe_absent and compiled.type.kinds == NULL.kinds:
+            compiler.problems.add(
+                "E200", f"the rule {name!r} raises nothing, and what it takes is a failure all the same", raised.mark,
+                help=(
+                    "say what the client gets: raise: {message: =res.error}",
+                    "an answer of `until` that is to be asked for again is `again_when` of its step",
+                ),
+            )  # fmt: skip
         rules.append(
             ErrorRule(
                 name,
                 status_matcher(status),
                 compiler.condition(when, env) if when is not None else None,
-                _object_build(compiler.function(raised, env, RAISED)),
+                _object_build(build),
             )
         )
     if catch_all is not None and rules[-1].name == catch_all:

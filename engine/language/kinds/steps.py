@@ -9,11 +9,12 @@ from engine.language.compiled import Env
 from engine.language.kinds.calls import CallCompiler
 from engine.language.kinds.sections import literal_text
 from engine.language.reader import MappingNode, Node, ScalarNode, to_json
-from engine.language.static_types import ANY, Type, array_of
+from engine.language.static_types import ANY, NUMBER, Type, array_of
 from engine.language.usage import Usage
 from engine.translate.plan import CallPlan, StepPlan
 
 _NOT_LAST = ("when", "each", "on_cancel")
+_SECONDS = NUMBER.optional()
 
 
 def compile_steps(
@@ -38,10 +39,16 @@ def _step(
     where = f"steps.{name}"
     names = scopes.request_names(options, earlier)
     env = Env(names, where, "request", usage, templates=False, trace=calls.trace)
-    when, each, until = node.get("when"), node.get("each"), node.get("until")
+    when, each = node.get("when"), node.get("each")
     item = literal_text(node.get("as")) or "it"
     inside: Mapping[str, Type] = {**names, item: ANY} if each is not None else names
-    seen = Env(scopes.reply_names(options, earlier), f"{where}.until", "reply", Usage(), trace=calls.trace)
+    until, again, every, wait = (node.get(key) for key in ("until", "again_when", "every_s", "wait_s"))
+    seen = {
+        key: Env(
+            scopes.reply_names(options, earlier), f"{where}.{key}", "reply", Usage(), templates=False, trace=calls.trace
+        )
+        for key in ("until", "again_when", "every_s")
+    }
     begun = scopes.request_names(options, [*earlier, name])
     return StepPlan(
         name=name,
@@ -49,8 +56,10 @@ def _step(
         when=calls.compiler.condition(when, env) if when is not None else None,
         each=calls.compiler.function(each, env, array_of(ANY)) if each is not None else None,
         item=item,
-        until=calls.compiler.condition(until, seen) if until is not None else None,
-        every_s=_seconds(node.get("every_s")),
+        wait_s=calls.compiler.function(wait, env, _SECONDS) if wait is not None else None,
+        until=calls.compiler.condition(until, seen["until"]) if until is not None else None,
+        again=calls.compiler.condition(again, seen["again_when"]) if again is not None else None,
+        every_s=calls.compiler.function(every, seen["every_s"], _SECONDS) if every is not None else None,
         for_s=_seconds(node.get("for_s")),
         on_cancel=_call(calls, undo, begun, f"{where}.on_cancel", usage) if (undo := node.get("on_cancel")) else None,
     )
@@ -78,6 +87,12 @@ def _check(calls: CallCompiler, node: MappingNode, *, is_last: bool) -> None:
                 help=("until: =res.status == 'done'    every_s: 1    for_s: 60",),
             )  # fmt: skip
             break
+    if "again_when" in node.entries and "until" not in node.entries:
+        problems.add(
+            "E220", "`again_when` passes over an answer of `until`, which is not there",
+            node.entries["again_when"].key.mark, length=10,
+            help=("until: =res.status == 'done'    every_s: 1    for_s: 60",),
+        )  # fmt: skip
     if "as" in node.entries and "each" not in node.entries:
         problems.add("E220", "`as` names an item of `each`, which is not there", node.entries["as"].key.mark, length=2)
     if "each" in node.entries and "until" in node.entries:
