@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.language.kinds.endpoint_shape import DEFINE, LOSSES, METHODS, NAME, OPTIONS, REFUSE, TESTS, common_fields
+from engine.language.kinds.call_shape import METHODS, NAME
+from engine.language.kinds.endpoint_shape import DEFINE, LOSSES, OPTIONS, REFUSE, TESTS, common_fields
 from engine.language.shapes import Bool, Condition, Field, ListOf, MapOf, Number, Object, OneOf, Text, Tree
 
 OPERATION_KINDS: Final = ("chat", "models", "model", "answer")

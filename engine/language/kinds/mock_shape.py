@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from engine.language.documents import ID_PATTERN
-from engine.language.kinds.endpoint_shape import DEFINE, METHODS, NAME, OPTIONS, common_fields
+from engine.language.kinds.call_shape import METHODS, NAME
+from engine.language.kinds.endpoint_shape import DEFINE, OPTIONS, common_fields
 from engine.language.shapes import Anything, Bool, Condition, Field, ListOf, MapOf, Object, OneOf, Text, Tree
 from engine.translate.mock_plan import FAULTS, STREAM_FAULTS, STREAM_FRAMINGS
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from engine.language.documents import ID_PATTERN
-from engine.language.kinds.endpoint_shape import DEFINE, NAME, TESTS, common_fields
+from engine.language.kinds.call_shape import NAME
+from engine.language.kinds.endpoint_shape import DEFINE, TESTS, common_fields
 from engine.language.kinds.regions import ANCHORS, LITERAL, LITERALS, REGION
 from engine.language.shapes import Bool, Field, ListOf, MapOf, Object, OneOf, Text, Tree
 from engine.translate.tools.plan import PLACES, REPAIRS
