@@ -56,11 +56,14 @@ class Call:
 
 
 class Choice:
-    """The state of one choice. `blocks` and the texts are only kept where someone reads the whole answer."""
+    """The state of one choice. `blocks` and the texts are only kept where someone reads the whole answer.
+
+    `held` are pieces of text that came while a call was open, where blocks go one after the other.
+    """
 
     __slots__ = (
-        "block_id", "blocks", "calls", "finish_reason", "index", "keys", "logprobs", "open_block", "open_text", "sent",
-        "state", "state_given", "stop_sequence", "texts", "waiting_logprobs",
+        "block_id", "blocks", "calls", "finish_reason", "held", "index", "keys", "logprobs", "open_block", "open_text",
+        "sent", "state", "state_given", "stop_sequence", "texts", "waiting_logprobs",
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
@@ -73,6 +76,7 @@ class Choice:
         self.blocks: list[JsonObject] = []
         self.calls: list[Call] = []
         self.keys: dict[Json, Call] = {}
+        self.held: list[JsonObject] = []
         self.finish_reason: str | None = None
         self.stop_sequence: Json = None
         self.logprobs: Json = None

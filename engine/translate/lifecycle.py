@@ -3,12 +3,12 @@
 *Theory.* Mappings only say what a piece means; this file owns the sequence: `start` first, blocks that open and close
 and are numbered 0, 1, 2 …, one `finish` per choice, `usage` and `end` last and once, nothing after `end` or `error`.
 Pieces of text, reasoning and refusal open a block and go on in it; a piece of another kind closes it. The state of a
-reasoning (a signature, say) completes its block: what comes then is another one. Tool calls may be open side by side;
-text closes them. `TRANSITIONS` is the table of one choice's state.
+reasoning (a signature, say) completes its block: what comes then is another one. Tool calls may be open side by side,
+and text may come between their pieces. `TRANSITIONS` is the table of one choice's state.
 
-Where the client's dialect wants blocks one after the other (`serial`), pieces of a second open call wait until the
-first is done. Finish reason and usage are withheld until the stream is known to be complete: a terminator or a finish
-was seen (DECISIONS 2.15); a close with neither is an error and never looks finished.
+Where the client's dialect wants blocks one after the other (`serial`), what comes while a call is open waits until it
+is done: the pieces of a second call, and text. Finish reason and usage are withheld until the stream is known to be
+complete: a terminator or a finish was seen (DECISIONS 2.15); a close with neither is an error and never looks finished.
 
 State   IDLE -> TEXT | REASONING | REFUSAL | CALLS (and between these) -> FINISHED
 """
@@ -146,6 +146,9 @@ class Lifecycle:
             raise _unfit(kind, piece)
         events: list[Event] = []
         if choice.state != _STATES[kind] or choice.state_given is not None:
+            if self._waits(choice):
+                choice.held.append({kind: piece})
+                return []
             moved = self._move(choice, kind)
             if moved is None:
                 return []
@@ -160,12 +163,14 @@ class Lifecycle:
         return events
 
     def _take_total(self, choice: Choice, total: Json, key: str) -> list[Event]:
-        """Cumulative text: only what is new is a piece; a total that was rewritten gives nothing."""
+        """Cumulative text: only what is new is a piece. A shorter total takes nothing back, another text would."""
         sent = choice.sent[key]
         if type(total) is not str:
             raise _unfit(key, total)
-        if not total.startswith(sent) or total == sent:
+        if sent.startswith(total.rstrip()):
             return []
+        if not total.startswith(sent):
+            raise _bad_event(f"{key} does not go on from the text that was sent")
         choice.sent[key] = total
         return self._take_text(choice, total[len(sent) :], key.removesuffix("_total"))
 
@@ -173,6 +178,9 @@ class Lifecycle:
         """The state of the reasoning that stands open; where none does, or it has its own, of one without text."""
         events: list[Event] = []
         if choice.state != REASONING or choice.state_given is not None:
+            if self._waits(choice):
+                choice.held.append({"reasoning_state": state})
+                return []
             moved = self._move(choice, "reasoning")
             if moved is None:
                 return []
@@ -213,16 +221,28 @@ class Lifecycle:
         arguments = piece.get("arguments")
         if call.done:
             if arguments:
-                raise _bad_call("a piece of a tool call came after its end")
+                raise _bad_event(f"a piece of the tool call {str(key)[:40]!r} came after its end")
             return events
         call.complete = False
         call.name = call.name or str(piece.get("name") or "")
         if arguments:
             call.arguments.append(arguments)
             call.waiting.append(arguments)
-        if piece.get("done"):
-            return events + self._complete(choice, call)
-        return events + self._advance(choice, call)
+        events += self._complete(choice, call) if piece.get("done") else self._advance(choice, call)
+        return events + self._released(choice) if choice.held else events
+
+    def _waits(self, choice: Choice) -> bool:
+        """Whether text has to wait for a call that is open."""
+        return self._serial and (bool(choice.held) or any(call.started and not call.complete for call in choice.calls))
+
+    def _released(self, choice: Choice) -> list[Event]:
+        """What waited for calls, once none is open."""
+        held, choice.held = choice.held, []
+        events: list[Event] = []
+        for piece in held:
+            for key, value in piece.items():
+                events += _PIECES[key](self, choice, value)
+        return events
 
     def _call_number(self) -> int:
         return sum(len(choice.calls) for choice in self._choices)
@@ -267,10 +287,10 @@ class Lifecycle:
         return events
 
     def _close(self, choice: Choice) -> list[Event]:
-        """Close the blocks that are open."""
+        """Close an open block of text; calls are closed by their own end, or that of the answer."""
         kind = KINDS.get(choice.state)
         if kind is None:
-            return [event for call in choice.calls for event in self._complete(choice, call)]
+            return []
         whole, state = "".join(choice.open_text), choice.state_given
         if self._keeps_text:
             block: JsonObject = {"kind": kind, "id": choice.block_id, "text": whole}
@@ -332,10 +352,12 @@ class Lifecycle:
         events = self.start()
         for choice in self._choices:
             choice.finish_reason = choice.reason()
-            events += self._close(choice)
+            for call in choice.calls:
+                events += self._complete(choice, call)
+            events += self._released(choice) + self._close(choice)
             choice.state = FINISHED
             if any(call.arguments and not call.started for call in choice.calls):
-                raise _bad_call("a tool call has no name")
+                raise _bad_event("a tool call has no name")
         self._complete_out()
         events += [_finish(choice) for choice in self._choices]
         events += [{"kind": "usage", "choice": 0}] if self.out["usage"] is not None else []
@@ -379,7 +401,7 @@ def _unfit(key: str, value: Json) -> TranslationError:
     )
 
 
-def _bad_call(detail: str) -> UpstreamError:
+def _bad_event(detail: str) -> UpstreamError:
     return UpstreamError(
         ErrorInfo("upstream", "The upstream's stream could not be read.", code="upstream_bad_event"), detail=detail
     )

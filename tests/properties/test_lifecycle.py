@@ -125,6 +125,48 @@ def test_cumulative_text_gives_only_what_is_new() -> None:
     assert texts == ["He", "llo", "!"]
 
 
+@pytest.mark.parametrize("total", ["Hell", "Hello ", "", "Hello\n"])
+def test_a_total_that_is_trimmed_takes_nothing_back(total: str) -> None:
+    """Some upstreams end with the whole text once more, without its last white space."""
+    life = Lifecycle(_START)
+    pieces = [{"text_total": "Hello "}, {"text_total": total}]
+    texts = [event["text"] for piece in pieces for event in life.take(piece) if event["kind"] == "text"]
+    assert texts == ["Hello "]
+
+
+def test_text_that_is_taken_back_is_no_answer() -> None:
+    """The client has the first text already: going on as if nothing had happened would lose the second."""
+    life = Lifecycle(_START)
+    life.take({"text_total": "You said"})
+    with pytest.raises(UpstreamError) as raised:
+        life.take({"text_total": "Different"})
+    assert (raised.value.info.code, raised.value.detail) == (
+        "upstream_bad_event",
+        "text_total does not go on from the text that was sent",
+    )
+
+
+@pytest.mark.parametrize("serial", [False, True])
+def test_text_between_the_pieces_of_a_call_leaves_it_whole(serial: bool) -> None:
+    """Where blocks go one after the other the text waits for the call, else it goes on at once."""
+    pieces = [
+        {"tool_call": {"key": "t1", "name": "f", "arguments": '{"a":'}},
+        {"text": "One mo"},
+        {"reasoning": "hm"},
+        {"text": "ment."},
+        {"tool_call": {"key": "t1", "arguments": "1}"}},
+        {"tool_call": {"key": "t1", "done": True}},
+        {"text": " Done."},
+    ]
+    events, life = _run(pieces, serial=serial)
+    _check_blocks(events, serial=serial)
+    kinds = [event["kind"] for event in events if event["kind"] in ("text", "tool_call_delta")]
+    calls = ["tool_call_delta"] * 2
+    assert kinds == ([*calls, "text", "text", "text"] if serial else [calls[0], "text", "text", calls[1], "text"])
+    assert (life.out["text"], life.out["reasoning"]) == ("One moment. Done.", "hm")
+    assert [call["arguments"] for call in life.out["tool_calls"]] == ['{"a":1}']
+
+
 def test_parallel_calls_interleave_only_where_the_dialect_allows_it() -> None:
     """A serial dialect gets the second call's pieces when the first is done."""
     pieces = [
