@@ -87,6 +87,7 @@ def stream_names(options: Type, state: Type, steps: Iterable[str] = ()) -> dict[
         "res": ANY,
         "raw": STRING.optional(),
         "http": canonical.HTTP_REPLY,
+        "models": array_of(STRING).optional(),
     }
 
 

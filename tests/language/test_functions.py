@@ -22,6 +22,7 @@ PROMISED = [
     "ceil",
     "contains",
     "ends_with",
+    "fixed",
     "floor",
     "join",
     "keys",

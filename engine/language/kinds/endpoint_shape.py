@@ -112,7 +112,10 @@ CAPABILITIES: Final = Object(
         "alternate": Field(
             OneOf((Bool(), MapOf(Bool()))), "Whether user and assistant turns must alternate.", default=False
         ),
-        "max_stop": Field(Number(0, 64, whole=True), "How many stop sequences the endpoint takes."),
+        "max_stop": Field(
+            Number(0, 64, whole=True),
+            "How many stop sequences the endpoint takes; more are cut off, and reported as a loss.",
+        ),
     },
     "capabilities",
 )

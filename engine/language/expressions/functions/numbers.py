@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from engine.language.expressions.runtime import FunctionError
 from engine.language.expressions.signatures import Parameter, function
-from engine.language.static_types import NUMBER, array_of
+from engine.language.static_types import NUMBER, STRING, array_of
 from engine.types import Json
 
 _VALUE = Parameter("value", NUMBER)
@@ -99,6 +99,26 @@ def _round(value: Json, digits: Json = 0) -> Json:
     places = int(digits)
     exact = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP) if abs(value) < 1e12 else value
     return float(exact) if places else int(exact)
+
+
+@function(
+    "fixed",
+    [_VALUE, Parameter("digits", NUMBER)],
+    STRING,
+    "The number as text with so many decimal digits, halves away from zero: for APIs that take numbers as text.",
+    examples=[
+        ("fixed(req.temperature, `2`)", {"req": {"temperature": 0.7}}, "0.70"),
+        ("fixed(v, `0`)", {"v": 12.5}, "13"),
+        ("fixed(v, `2`)", {"v": 3}, "3.00"),
+        ("fixed(v, `2`)", {}, None),
+    ],
+)
+def _fixed(value: Json, digits: Json) -> Json:
+    if digits not in range(16):
+        raise FunctionError("digits must be from 0 to 15")
+    if abs(value) >= 1e12:
+        raise FunctionError("the number is too large")
+    return f"{Decimal(repr(value)).quantize(Decimal(1).scaleb(-int(digits)), ROUND_HALF_UP):f}"
 
 
 @function(
