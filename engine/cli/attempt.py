@@ -43,10 +43,14 @@ class Attempt:
     """Takes secrets out of a text."""
 
 
-async def ask(deployment: Deployment, upstream: UpstreamConfig, model: str, text: str, *, stream: bool) -> Attempt:
+async def ask(
+    deployment: Deployment, upstream: UpstreamConfig, caller: Caller, model: str, text: str, *, stream: bool
+) -> Attempt:
     """Make the call. What a client would be told of is in the attempt; anything else is raised."""
     config = replace(deployment.config, upstreams={**deployment.config.upstreams, upstream.name: upstream})
     gateway = Gateway(config, deployment.catalog, json_codec())
+    if caller.credential is not None:
+        gateway.scrubber.learn(caller.credential.reveal())
     request: JsonObject = {"model": model, "messages": [{"role": "user", "content": text}]}
     if stream:
         request["stream"] = True
@@ -54,7 +58,7 @@ async def ask(deployment: Deployment, upstream: UpstreamConfig, model: str, text
     attempt = Attempt(request, named, masked=gateway.scrubber.scrub)
     begun = time.perf_counter()
     try:
-        attempt.out = await _answer(gateway, upstream, attempt)
+        attempt.out = await _answer(gateway, upstream, caller, attempt)
     except REPORTED as failure:
         attempt.failure = failure
     finally:
@@ -63,11 +67,11 @@ async def ask(deployment: Deployment, upstream: UpstreamConfig, model: str, text
     return attempt
 
 
-async def _answer(gateway: Gateway, upstream: UpstreamConfig, attempt: Attempt) -> JsonObject:
+async def _answer(gateway: Gateway, upstream: UpstreamConfig, caller: Caller, attempt: Attempt) -> JsonObject:
     """The canonical reply, whole or out of a stream, with all that was sent and came noted."""
     plan = gateway.catalog.endpoints[upstream.endpoint]
     context = new_context(new_request_id())
-    target = make_target(upstream, plan, Caller("cli"), None)
+    target = make_target(upstream, plan, caller, None)
     sender = RequestSender(gateway, upstream.name, context.request_id, Record(context.request_id))
 
     async def send(request: UpstreamRequest) -> UpstreamReply:

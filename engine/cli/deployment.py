@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,7 +104,15 @@ def _mock_of(catalog: Catalog, server: MockServer, endpoint: str) -> str:
     if endpoint not in catalog.endpoints:
         return server.base_url  # the binding says what is wrong with the name
     served = sorted({each for plan in catalog.mocks.values() for each in plan.serves})
-    raise click.UsageError(f"there is no mock for {endpoint!r}; mocks stand for: {', '.join(served)}")
+    raise click.UsageError(no_mock(endpoint, served))
+
+
+def no_mock(endpoint: str, served: Sequence[str]) -> str:
+    """What is said of an endpoint that has no mock."""
+    return (
+        f"there is no mock for {endpoint!r}: a mock is a file of its own, see docs/reference/mock.md; "
+        f"mocks stand for: {', '.join(served)}"
+    )
 
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")

@@ -25,9 +25,9 @@ from engine.types import Json, JsonObject
 
 _HELP: Final = """Translate as `engine translate` does, and say for each value which line of which file made it.
 
-Values that were left out are shown with the line that gave nothing, losses with the rule that decided. With --reply
-also the canonical reply and the client's answer, and where tools were offered in the prompt, which rule of which format
-read which call, and why what looks like one stayed text.
+Losses are shown with the rule that decided; -v shows values that were left out, too, with the line that gave nothing.
+With --reply also the canonical reply and the client's answer, and where tools were offered in the prompt, which rule of
+which format read which call, and why what looks like one stayed text.
 
 \b
 Examples:
@@ -55,10 +55,11 @@ class Row:
 
 @click.command("explain", help=_HELP)
 @translation_options
+@click.option("-v", "--verbose", is_flag=True, help="Show what was left out, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     request_file: str, dialect_id: str, endpoint_id: str, folders: tuple[Path, ...], options: tuple[str, ...],
-    reply_file: str | None, status: int, as_json: bool,
+    reply_file: str | None, status: int, verbose: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Translate with origins, print, and return the exit code."""
     catalog = load(folders)
@@ -74,7 +75,7 @@ def command(
         rows = {name: [row.as_json() for row in found] for name, found in sections.items()}
         click.echo(dump({**rows, "readings": readings_json(done.readings), "losses": done.losses.as_json()}))
     else:
-        _print(sections, done)
+        _print(sections, done, verbose=verbose)
     report_failure(done)
     return 1 if failed(done, reply is not None) else 0
 
@@ -154,13 +155,16 @@ def shown_place(mark: Mark) -> str:
     return f"{path.relative_to(Path.cwd()) if below else path}:{mark.line}:{mark.column}"
 
 
-def _print(sections: dict[str, list[Row]], done: Translation) -> None:
-    for name, rows in sections.items():
+def _print(sections: dict[str, list[Row]], done: Translation, *, verbose: bool) -> None:
+    for name, all_rows in sections.items():
+        rows = [row for row in all_rows if row.present or verbose]
         click.echo(f"{name}")
         width = min(40, max((len(row.path) for row in rows), default=0))
         for row in rows:
             for line in _row_lines(row, width):
                 click.echo(line)
+        if len(rows) < len(all_rows):
+            click.echo(f"  ({len(all_rows) - len(rows)} left out, since their lines gave nothing; -v shows them)")
         click.echo()
     for line in reading_lines(done.readings):
         click.echo(line)

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from engine.cli.arguments import load, mappings_option, parse_options
+from engine.cli.deployment import no_mock
 from engine.language.catalog import Catalog
 from engine.mock.server import serve_mock
 from engine.translate.mock_plan import MockPlan
@@ -51,7 +52,7 @@ def _wanted(catalog: Catalog, endpoints: tuple[str, ...]) -> list[MockPlan]:
     served = sorted({each for plan in catalog.mocks.values() for each in plan.serves})
     for endpoint in endpoints:
         if endpoint not in served:
-            raise click.UsageError(f"there is no mock for {endpoint!r}; mocks stand for: {', '.join(served)}")
+            raise click.UsageError(no_mock(endpoint, served))
     return [plan for plan in catalog.mocks.values() if not endpoints or set(endpoints) & set(plan.serves)]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Final
 
 import click
 
 from engine.cli.arguments import dump
+from engine.cli.caller_key import caller_key_option, config_in_use, read_caller_key
 from engine.cli.deployment import Deployment, deploy, deployment_options
 from engine.cli.table import print_table
 from engine.errors import UpstreamError
@@ -29,21 +29,21 @@ Examples:
 
 @click.command("models", help=_HELP)
 @deployment_options
-@click.option(
-    "--caller-key-env", metavar="NAME", help="Variable with the key that a caller would send (`pass_through`)."
-)
+@caller_key_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     config_file: Path | None, endpoint: str | None, options: tuple[str, ...], folders: tuple[Path, ...], mock: bool,
     caller_key_env: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """List, print, and return the exit code."""
-    key = os.environ.get(caller_key_env) if caller_key_env else None
     with deploy(config_file, endpoint, options, folders, mock=mock) as deployment:
+        config = deployment.config
+        key = read_caller_key(caller_key_env, config, config.upstreams.values())
         try:
             models = asyncio.run(_fetch(deployment, key))
         except UpstreamError as error:
-            click.echo(f"{error.message}" + (f"\n  {error.detail}" if error.detail else ""), err=True)
+            detail = f"\n  {error.detail}" if error.detail else ""
+            click.echo(f"{error.message}{config_in_use(config)}{detail}", err=True)
             return 1
     if as_json:
         click.echo(dump(models))
@@ -57,13 +57,13 @@ def _cell(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-async def _fetch(deployment: Deployment, key: str | None) -> list[JsonObject]:
+async def _fetch(deployment: Deployment, key: Secret | None) -> list[JsonObject]:
     from engine.gateway.call import Caller
     from engine.gateway.gateway import Gateway
     from engine.server.run import json_codec
 
     gateway = Gateway(deployment.config, deployment.catalog, json_codec())
     try:
-        return await gateway.models.union(Caller("cli", Secret(key) if key else None))
+        return await gateway.models.union(Caller("cli", key))
     finally:
         await gateway.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.attempt import Attempt
+from engine.cli.attempt import Attempt, Mask
 from engine.cli.sketch.yaml_text import yaml_lines
 from engine.errors import EngineError, RequestError, TranslationError, UpstreamError
 from engine.language.cases import Case, endpoint_outcome
@@ -71,19 +71,28 @@ def _last_text(lines: list[str], end: int) -> int:
 def case_of(plan: EndpointPlan, attempt: Attempt, options: JsonObject) -> JsonObject:
     """An exchange as a case: what came is given, what the engine makes of it under fixed time and ids is expected.
 
+    The case is the mapping's: a `base_url` among the options, which led to a local server, becomes the mapping's own.
+
     Raises UsageError where it cannot be one.
     """
-    given: JsonObject = {"options": options} if options else {}
+    own = {name: value for name, value in options.items() if name != "base_url"}
+    given: JsonObject = {"options": own} if own else {}
     given["request"] = attempt.request
     if attempt.model["name"] != attempt.model["id"]:
         given["model"] = {"name": attempt.model["name"]}
-    replies = [_given_reply(reply, attempt) for reply in attempt.replies]
+    local = str(options.get("base_url") or plan.base_url)
+    masked = attempt.masked
+
+    def clean(text: str) -> str:
+        return masked(text).replace(local, plan.base_url)
+
+    replies = [_given_reply(reply, clean) for reply in attempt.replies]
     if attempt.failure is not None and attempt.stream is None:
         given["reply"] = replies[-1]
     else:
         given["replies"] = replies
     if attempt.stream is not None:
-        given["stream"] = attempt.masked(bytes(attempt.stream).decode("utf-8", "replace"))
+        given["stream"] = clean(bytes(attempt.stream).decode("utf-8", "replace"))
     here = Mark(plan.file, 1, 1)
     try:
         outcome = endpoint_outcome(plan, Case("saved", plan.id, here, MappingNode(here), given, {}), Losses())
@@ -97,8 +106,8 @@ def case_of(plan: EndpointPlan, attempt: Attempt, options: JsonObject) -> JsonOb
     return {"given": given, "expect": {"calls": calls, "result": outcome["result"]}}
 
 
-def _given_reply(reply: UpstreamReply, attempt: Attempt) -> JsonObject:
-    text = attempt.masked(reply.body.decode("utf-8", "replace"))
+def _given_reply(reply: UpstreamReply, clean: Mask) -> JsonObject:
+    text = clean(reply.body.decode("utf-8", "replace"))
     body: Json = text
     with contextlib.suppress(ValueError):
         body = json.loads(text)

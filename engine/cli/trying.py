@@ -12,9 +12,11 @@ import click
 
 from engine.cli.arguments import mappings_option, options_option, own_folders, parse_options
 from engine.cli.attempt import Attempt, Mask, ask
+from engine.cli.caller_key import caller_key_option, config_in_use, read_caller_key
 from engine.cli.deployment import Deployment, config_option, deploy
 from engine.cli.saved_case import case_of, check_case_name, save_case
 from engine.config import UpstreamConfig
+from engine.gateway.call import Caller
 from engine.language.cases import cases_of, json_codec, wire_of
 from engine.language.catalog import read_catalog
 from engine.language.inherit import Resolved
@@ -27,7 +29,8 @@ _HEAD_CHARS: Final = 600
 _HELP: Final = """Ask an endpoint one question, and show the request, the answer and what was lost on the way.
 
 TEXT is what the user says. Secrets are shown as ***. The key comes from the variable that the mapping names, or from a
-config. --save-case appends the exchange to the mapping's file as a case; read it before it is published.
+config; where that passes each caller's own key on, --caller-key-env names the variable of yours. --save-case appends
+the exchange to the mapping's file as a case; read it before it is published.
 
 \b
 Exit code: 0 there is an answer, 1 the call failed, 2 wrong usage.
@@ -48,11 +51,12 @@ Examples:
 @mappings_option
 @click.option("--mock", is_flag=True, help="Ask the bundled mock instead; needs no key and no network.")
 @click.option("--model", metavar="NAME", help="The model to ask (default: that of the mapping's first case).")
+@caller_key_option
 @click.option("--stream", is_flag=True, help="Ask for a stream.")
 @click.option("--save-case", "case_name", metavar="NAME", help="Append the exchange to the mapping's file as a case.")
-def command(
+def command(  # noqa: PLR0913  # click hands over one argument per flag
     identifier: str, text: str, config_file: Path | None, options: tuple[str, ...], folders: tuple[Path, ...],
-    mock: bool, model: str | None, stream: bool, case_name: str | None,
+    mock: bool, model: str | None, caller_key_env: str | None, stream: bool, case_name: str | None,
 ) -> int:  # fmt: skip
     """Ask, show, and return the exit code."""
     by_config = config_file is not None
@@ -69,8 +73,9 @@ def command(
         if stream and plan.stream is None:
             raise click.UsageError(f"{plan.id} has no `stream` section, so it cannot be asked for a stream")
         name = model or _first_model(resolved)
-        attempt = asyncio.run(ask(deployment, upstream, name, text, stream=stream))
-    _show(attempt)
+        caller = Caller("cli", read_caller_key(caller_key_env, deployment.config, [upstream]))
+        attempt = asyncio.run(ask(deployment, upstream, caller, name, text, stream=stream))
+    _show(attempt, config_in_use(deployment.config))
     if case_name is not None and (attempt.replies or attempt.stream is not None):
         case = case_of(plan, attempt, parse_options(options, dict(plan.options)))
         click.echo(f"\nwrote the case {case_name!r} to {save_case(resolved, case_name, case)}")
@@ -85,7 +90,8 @@ def _upstream(deployment: Deployment, identifier: str) -> UpstreamConfig:
     )
     if found is None:
         raise click.UsageError(
-            f"the config has no upstream with the endpoint {identifier!r}; it has: {', '.join(upstreams)}"
+            f"no upstream has the endpoint {identifier!r}{config_in_use(deployment.config)}; there are: "
+            + ", ".join(upstreams)
         )
     return found
 
@@ -99,7 +105,7 @@ def _first_model(resolved: Resolved) -> str:
     raise click.UsageError(f"which model? No case of {resolved.id} names one; say --model NAME")
 
 
-def _show(attempt: Attempt) -> None:
+def _show(attempt: Attempt, config: str) -> None:
     for request in attempt.sent:
         _show_request(request, attempt.masked)
     status = attempt.replies[-1].status if attempt.replies else attempt.live_status
@@ -108,7 +114,7 @@ def _show(attempt: Attempt) -> None:
     elif status is not None:
         click.echo(f"< {status}, {attempt.took_ms:.0f} ms, {len(attempt.replies[-1].body)} bytes\n")
     if attempt.failure is not None:
-        _show_failure(attempt)
+        _show_failure(attempt, config)
         return
     assert attempt.out is not None
     for label, value in _facts(attempt.out, attempt.losses):
@@ -146,12 +152,12 @@ def _facts(out: JsonObject, losses: Losses) -> list[tuple[str, str]]:
     ]
 
 
-def _show_failure(attempt: Attempt) -> None:
+def _show_failure(attempt: Attempt, config: str) -> None:
     """What a client would be told, what only the operator is told, and the beginning of the answer itself."""
     failure = attempt.failure
     assert failure is not None
     info = failure.info
-    click.echo(f"failed: {info.message}", err=True)
+    click.echo(f"failed: {info.message}{config}", err=True)
     told = {"type": info.type, "status": info.status, "code": info.code, "param": info.param}
     click.echo("  " + ", ".join(f"{name} {value}" for name, value in told.items() if value is not None), err=True)
     if failure.detail:

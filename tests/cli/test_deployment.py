@@ -104,6 +104,7 @@ def test_serve_with_mocks_says_which_endpoints_have_none(cli: Cli, desk: Path) -
 
     assert done.code == 2
     assert "there is no mock for 'acme.chat'" in done.err
+    assert "see docs/reference/mock.md" in done.err
 
 
 def test_serve_refuses_a_broken_mapping_with_its_message(cli: Cli, desk: Path) -> None:

@@ -45,6 +45,31 @@ def test_a_failure_is_shown_and_exits_1(cli: Cli, desk: Path) -> None:
     assert 'body.model: expected "other", got "m"' in done.out
 
 
+def test_a_list_of_another_length_shows_its_items(cli: Cli, desk: Path) -> None:
+    """Which losses are missing and which came is said, not only how many."""
+    case = """
+  lossy:
+    given: {request: {model: m, messages: [{role: user, content: hi}], temperature: 3, top_p: 1}}
+    expect: {losses: [{field: seed, action: dropped}, {field: temperature, action: clamped}, {field: n, action: x}]}
+"""
+    (desk / "mappings" / "chat.yaml").write_text(ENDPOINT + case)
+
+    out = cli("test", "mappings").out
+
+    assert "losses: expected 3 items, got 2\n" in out
+    assert 'losses[0]: expected {"field": "seed", "action": "dropped"}, but it is missing\n' in out
+    assert "losses[1]" not in out
+    assert 'losses: not expected, got {"field": "top_p", "action": "dropped"}\n' in out
+
+
+def test_usage_without_a_count_is_no_usage(cli: Cli, desk: Path) -> None:
+    """What the client is not told of need not stand in the case."""
+    more = "  usage: {prompt_tokens: =res.meter.read}\nerrors:"
+    (desk / "mappings" / "chat.yaml").write_text(ENDPOINT.replace("errors:", more, 1))
+
+    assert 0 == cli("test", "mappings").code
+
+
 def test_nothing_to_run_is_no_success(cli: Cli, desk: Path) -> None:
     """A green run that ran nothing would lie."""
     done = cli("test", "mappings/api.yaml")

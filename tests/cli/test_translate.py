@@ -98,13 +98,15 @@ def test_a_broken_mapping_shows_its_diagnostics(cli: Cli, desk: Path) -> None:
 
 
 def test_explain_names_the_line_behind_each_value(cli: Cli, desk: Path) -> None:
-    """Present and absent values, URL, headers, losses."""
+    """Present values, URL, headers, losses; how many were left out, and with -v which."""
     done = cli("explain", *WHO, "request.json")
 
     assert done.code == 0
     assert re.search(r'base_url += "https://api.acme.example/v1"\n +mappings/chat.yaml:3:1', done.out)
     assert re.search(r'\$\.model += "m"\n +mappings/chat.yaml:12:12   model: =model.name', done.out)
-    assert re.search(r"\$\.tone +- \(left out", done.out)
+    assert "$.tone" not in done.out
+    assert "  (1 left out, since their lines gave nothing; -v shows them)\n" in done.out
+    assert re.search(r"\$\.tone +- \(left out", cli("explain", *WHO, "request.json", "-v").out)
     assert "temperature clamped (acme.chat.params.temperature)" in done.out
     assert "headers.x-depth" in done.out
 

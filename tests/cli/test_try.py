@@ -12,6 +12,7 @@ from tests.cli.desk import ENDPOINT, Cli
 from tests.gateway.fake_upstream import FakeUpstream, reply, reply_json
 
 KEY = "verysecret-0123456789"
+CALLERS = "callers-own-9876543210"
 STREAMS = """stream:
   framing: sse
   done: "=ev.data == '[DONE]'"
@@ -100,7 +101,51 @@ def test_a_config_names_the_upstream(cli: Cli, mine: Path) -> None:
     assert 0 == done.code
     assert b'"model":"b-1"' in upstream.requests[0].body
     assert b'"tone":"dry"' in upstream.requests[0].body
-    assert (2, True) == (other.code, "no upstream with the endpoint 'acme.shipped'; it has: main" in other.err)
+    assert (2, True) == (
+        other.code,
+        "no upstream has the endpoint 'acme.shipped' (config: ./gateway.yaml); there are: main" in other.err,
+    )
+
+
+def test_the_callers_key_is_given_by_its_variable(cli: Cli, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ./engine.yaml passes callers' keys on the message names it and the flag; the key is never shown."""
+    monkeypatch.setenv("MY_KEY", CALLERS)
+    with FakeUpstream(reply_json({"text": f"Hello, {CALLERS}"}), reply_json({"error": "no"}, "500 No")) as upstream:
+        (mine.parent.parent / "engine.yaml").write_text(
+            "mapping: gateway/1\nroutes: {all: {to: main}}\nclients: {auth: pass_through}\n"
+            "upstreams: {main: {endpoint: acme.chat}}\n"
+        )
+        ask = ("try", "acme.chat", "hi", "--model", "m", "--option", f"base_url={upstream.url}")
+        without, unset = cli(*ask), cli(*ask, "--caller-key-env", "NOT_SET")
+        done = cli(*ask, "--caller-key-env", "MY_KEY", "--save-case", "mine")
+        failed = cli(*ask, "--caller-key-env", "MY_KEY")
+
+    assert (2, True, True) == (
+        without.code,
+        "(config: ./engine.yaml)" in without.err,
+        "--caller-key-env NAME" in without.err,
+    )
+    assert (2, True) == (unset.code, "the variable NOT_SET is not set" in unset.err)
+    assert 0 == done.code
+    assert f"Bearer {CALLERS}" == upstream.requests[0].headers["authorization"]
+    assert CALLERS not in done.out + mine.read_text()
+    assert (1, True) == (failed.code, "failed: no (config: ./engine.yaml)\n" in failed.err)
+    listed = cli("models")
+    assert (2, True) == (listed.code, "(config: ./engine.yaml); say which variable holds one" in listed.err)
+
+
+def test_a_saved_case_is_the_mappings_own(cli: Cli, mine: Path) -> None:
+    """A local base URL, also where it stands in the answer, becomes the mapping's."""
+    with FakeUpstream(reply_json({"text": "see BASE/more"})) as upstream:
+        upstream.script[0] = reply_json({"text": f"see {upstream.url}/more"})
+        done = cli("try", "acme.chat", "hi", "--model", "m", "--option", f"base_url={upstream.url}", "--option",
+                   "tone=dry", "--save-case", "own")  # fmt: skip
+
+    assert 0 == done.code
+    assert upstream.url not in mine.read_text()
+    assert "options: {tone: dry}" in mine.read_text()
+    assert "see https://api.acme.example/v1/more" in mine.read_text()
+    assert "ran 3 tests: no problems" in cli("validate", mine).out
 
 
 def test_what_cannot_be_tried_is_wrong_usage(cli: Cli, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
