@@ -143,7 +143,9 @@ def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes
 
 
 def _context(done: Translation) -> Context:
-    return Context(FIXED_ID, FIXED_NOW, bool((done.request or {}).get("stream")), done.dialect.wire)
+    return Context(
+        FIXED_ID, FIXED_NOW, bool((done.request or {}).get("stream")), done.dialect.wire, done.dialect.keeps_state
+    )
 
 
 def _defaults(dialect: DialectPlan) -> JsonObject:

@@ -29,7 +29,10 @@ class ChatRun:
         self, gateway: Gateway, call: ClientCall, progress: Progress, request: JsonObject, choice: Choice
     ) -> None:
         self.context: Context = replace(
-            new_context(call.request_id), client_wire=call.operation.wire, passage=progress.passage
+            new_context(call.request_id),
+            client_wire=call.operation.wire,
+            client_keeps=call.dialect.keeps_state,
+            passage=progress.passage,
         )
         self._gateway = gateway
         self._call = call

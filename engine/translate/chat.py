@@ -11,6 +11,7 @@ from collections.abc import Callable
 from engine.errors import UpstreamError
 from engine.translate.calls import run
 from engine.translate.exchange import check_rules, reply_scope, request_scope
+from engine.translate.keeping import Keeper, kept_reply, with_kept_state
 from engine.translate.lifecycle import Lifecycle
 from engine.translate.losses import Losses
 from engine.translate.passing import PassedFrames
@@ -72,7 +73,8 @@ class Chat:
         """What `response` gave, once an answer was read."""
         self.readings: list[Reading] = []
         """How the texts of a whole answer were read for tool calls."""
-        fitted = self._with_json(self._with_tools(request, str(model["id"])))
+        opened = with_kept_state(request, codec, losses)
+        fitted = self._with_json(self._with_tools(opened, str(model["id"])))
         prepared = prepare(target.plan, fitted, str(model["id"]), losses, context.client_wire)
         self.scope = request_scope(target, prepared, model, context)
         passage = context.passage
@@ -132,7 +134,7 @@ class Chat:
             self._problem = find_problem(emitted, self._offer, self._codec)
         if self._wish is not None and isinstance(emitted, dict) and not emitted.get("tool_calls"):
             emitted, self._problem = with_json(emitted, self._wish, self._codec)
-        return build_reply(
+        out = build_reply(
             emitted,
             endpoint=plan.id,
             model=self.asked["model"],
@@ -140,6 +142,15 @@ class Chat:
             losses=self.losses,
             codec=self._codec,
         )
+        keeper = self._keeper()
+        return out if keeper is None else kept_reply(out, keeper)
+
+    def _keeper(self) -> Keeper | None:
+        """What becomes of reasoning state; None where the client speaks the endpoint's own wire, or nobody asked."""
+        wire, client = self.target.plan.wire, self.context.client_wire
+        if client is None or wire == client:
+            return None
+        return Keeper(self.context.client_keeps, wire, self.losses, self._codec)
 
     def again(self, out: JsonObject) -> Chat | None:
         """The same chat asked once more, where the answer broke a wish and the mapping allows another try."""
@@ -186,6 +197,7 @@ class Chat:
         if plan is None:
             raise ValueError(f"{self.target.plan.id} does not stream")
         upstream = UpstreamStream(self.target, plan, self.scope, self._codec)
+        life.keeper = self._keeper()
         if self._passage is not None and client is not None:
             passed = PassedFrames(self.target, life, client.terminator, self.scope, self._codec)
             return LiveAnswer(upstream, Translation(life, None), insists=plan.insists, passed=passed)
@@ -254,5 +266,7 @@ class LiveAnswer:
         held = self.translation.flush()
         if life.is_complete and self._check is not None:
             self._check(life.has_calls)
+        if life.is_complete and life.keeper is not None:
+            life.keeper.end()
         made = held + self.translation.end()
         return made if self._passed is None else made + self._passed.rest(ended=self._upstream.ended)

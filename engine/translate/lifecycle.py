@@ -31,6 +31,7 @@ from engine.translate.choice import (
     Choice,
     add_logprobs,
 )
+from engine.translate.keeping import Keeper
 from engine.translate.reply import FINISH_REASONS, complete_usage, ordered_blocks
 from engine.types import Json, JsonObject
 
@@ -62,6 +63,7 @@ class Lifecycle:
         self.closed = False
         self.terminated = False
         self._usage: JsonObject = {}
+        self.keeper: Keeper | None = None
 
     # -- in
 
@@ -131,6 +133,8 @@ class Lifecycle:
             choice.open_text, choice.state_given = [], None
             choice.open_block = self._next_block()
             choice.block_id = f"{self.out['id']}_{choice.open_block}"
+            if self.keeper is not None and kind == "reasoning":
+                self.keeper.open(choice.index)
             events.append(self._block_event(choice, f"{kind}_start", choice.open_block, text=""))
         return events
 
@@ -156,6 +160,8 @@ class Lifecycle:
         if self._keeps_text or kind == "refusal":
             choice.texts[kind].append(piece)
             choice.open_text.append(piece)
+        if self.keeper is not None and kind == "reasoning":
+            self.keeper.text(choice.index, piece)
         event = {"kind": kind, "choice": choice.index, "block": choice.open_block, "id": choice.block_id, "text": piece}
         if choice.waiting_logprobs is not None and kind != "reasoning":
             event["logprobs"], choice.waiting_logprobs = choice.waiting_logprobs, None
@@ -184,7 +190,11 @@ class Lifecycle:
             moved = self._move(choice, "reasoning")
             if moved is None:
                 return []
+            if self.keeper is not None:
+                state = self.keeper.state(choice.index, state)
             events = [{**event, "state": state} if event["kind"] == "reasoning_start" else event for event in moved]
+        elif self.keeper is not None:
+            state = self.keeper.state(choice.index, state)
         choice.state_given = state
         return events
 
@@ -215,6 +225,8 @@ class Lifecycle:
             call = None
         if call is None:
             call_id = given_id or f"call_{self.out['id']}_{self._call_number()}"
+            if self.keeper is not None:
+                call_id = self.keeper.call_id(choice.index, str(call_id))
             call = Call(len(choice.calls), str(call_id), given_id)
             choice.calls.append(call)
             choice.keys[key] = call

@@ -422,3 +422,5 @@ class DialectPlan:
     losses: tuple[LossRule, ...]
     base_path: str = ""
     """What a client's base URL ends in."""
+    keeps_state: str | None = None
+    """Where reasoning state of another wire can ride (see `keeping`)."""

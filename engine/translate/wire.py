@@ -23,13 +23,14 @@ class Context:
 
     `begun` is a clock's reading at its start, for what it took.
     `client_wire` is the wire of the client's operation: state that came over it may go to an endpoint of the same wire,
-    and so may the whole body, which is in `passage`.
+    and so may the whole body, which is in `passage`. `client_keeps` is where its dialect can carry another's state.
     """
 
     request_id: str
     now: int
     stream: bool = False
     client_wire: str | None = None
+    client_keeps: str | None = None
     begun: float = 0.0
     passage: Passage | None = None
 

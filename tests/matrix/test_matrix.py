@@ -83,7 +83,7 @@ def test_tools(gateway: Running, dialect: str, endpoint: str, stream: bool) -> N
     ]
     ids = [each["id"] for each in heard.calls]
     assert len(set(ids)) == 2 or dialect == "ollama"
-    assert all(len(each) <= 40 for each in ids)
+    assert all(len(each.partition("_kept1_")[0]) <= 40 for each in ids)
     said = Turn("What is the weather?", stream, tools=True, answered=heard.calls, said=heard.text)
     answer = ask(gateway, dialect, endpoint, said)
     assert (200, "It is 21 degrees.", "stop", []) == (answer.status, answer.text, answer.finish, answer.calls)

@@ -106,10 +106,7 @@ THOUGHT = {"reasoning": "Hm, hm.", "text": "42.", "tool_calls": [CALL], "finish_
     ],
 )
 def test_thoughts_come_back_as_they_were_told(dialect: str, operation: str) -> None:
-    """An answer with a thought, put into the history as the dialect's clients do, is the same thought to the engine.
-
-    OpenAI's chat has no field for it; there it stays in `reasoning_content` of the message, as it was told.
-    """
+    """An answer with a thought, put into the history as the dialect's clients do, is the same thought to the engine."""
     plan = CATALOG.dialects[dialect]
     context = Context("req_0123456789abcdef01234567", 1_700_000_000)
     out = build_reply(THOUGHT, endpoint="e", model="m", context=context, losses=Losses(), codec=CODEC)
@@ -132,5 +129,5 @@ def test_thoughts_come_back_as_they_were_told(dialect: str, operation: str) -> N
     )
 
     message = request["messages"][1]
-    told = message.get("reasoning_content") or next(each["text"] for each in message["reasoning"])
+    told = next(each["text"] for each in message["reasoning"])
     assert ("Hm, hm.", "add") == (told, message["tool_calls"][0]["function"]["name"])

@@ -116,6 +116,11 @@ DIALECT: Final = Object(
         "base_path": Field(
             _PATH, "What a client's base URL ends in; without it a client is pointed at the server itself."
         ),
+        "keeps_state": Field(
+            Text(choices=("blocks", "call_ids")),
+            "Where clients bring back reasoning state of another wire: as the `state` of reasoning, which must be sent"
+            " as it is, or in the ids of tool calls. Without it such state is lost.",
+        ),
         "operations": Field(MapOf(OPERATION, NAME), "The routes by name."),
         **{key: Field(each.shape, each.doc, default=each.default) for key, each in _OPERATION_FIELDS.items()},
         "options": Field(OPTIONS, "Knobs that a gateway config may set."),
