@@ -192,6 +192,9 @@ E200 error rule is wrong
     A rule behind an unconditional one is never reached, its `type` is not in the closed list, or it raises nothing.
 E201 no rule for failed replies
     Some upstream failures match no rule. Add a last rule for `[4xx, 5xx]`.
+W202 status that no client gets
+    When the upstream refuses the gateway's own key, clients get 502 `upstream_auth`, whatever `status` a rule of the
+    type authentication or permission says; callers whose own key it was get 401 or 403. Leave `status` out.
 E210 token exchange is wrong
     A token needs `value` and `expires`, a boolean `refresh_when`, and no secret in a query unless allowed.
 E220 steps are wrong

@@ -29,6 +29,7 @@ from engine.language.kinds.sections import (
     literal_text,
     make_compiler,
     read_options,
+    warn_settled_statuses,
     warn_unused_fragments,
 )
 from engine.language.kinds.sharing import SharedSections
@@ -150,6 +151,8 @@ class _Endpoint:
             )
         response, self.answer = self._section("response", self._response)
         secrets = self._secrets()
+        if not any(spec.client for spec in secrets.values()):
+            warn_settled_statuses(self.root.get("errors"), self.problems, self.resolved.document.file)
         auth = compile_auth(self.calls, self.opt, secrets)
         models = self._models()
         stream, pieces = self._section(

@@ -72,6 +72,10 @@ def warn_unused_fragments(compiler: TreeCompiler, own_file: str) -> None:
             )
 
 
+SETTLED_TYPES: Final = {"authentication": 401, "permission": 403}
+"""Types of errors whose status follows from whose key it was, with the one for a caller's own."""
+
+
 def entries_of(node: Node | None) -> list[tuple[str, MappingNode]]:
     """The named entries of a section whose values are maps; what is broken elsewhere is passed over here."""
     if not isinstance(node, MappingNode):
@@ -158,6 +162,28 @@ def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
             length=len(catch_all), help=("say for which: status: [4xx, 5xx], or a `when`",),
         )  # fmt: skip
     return tuple(rules)
+
+
+def warn_settled_statuses(node: Node | None, problems: Problems, own_file: str) -> None:
+    """W202 for a status that cannot reach a client: the gateway's own key is not the client's mistake (decision 0009).
+
+    Only what this very file writes is told.
+    """
+    for name, rule in entries_of(node):
+        raised = rule.get("raise")
+        entries = raised.entries if isinstance(raised, MappingNode) else {}
+        kind = literal_text(entries["type"].value) if "type" in entries else None
+        if kind not in SETTLED_TYPES or "status" not in entries or entries["status"].key.mark.file != own_file:
+            continue
+        problems.add(
+            "W202", f"the status of the rule {name!r} is not what clients get: {kind} ends in 502 upstream_auth",
+            entries["status"].key.mark, length=len("status"),
+            help=(
+                "the upstream refused the gateway's key, which is not the client's mistake; leave `status` out",
+                "where callers send their own key (clients.auth: pass_through, or a secret {client: key}) they get "
+                f"{SETTLED_TYPES[kind]} without it",
+            ),
+        )  # fmt: skip
 
 
 def _key_mark(node: Node | None, key: str) -> Mark:
