@@ -146,7 +146,7 @@ class RequestSender:
         return self.last
 
     def undo(self, request: UpstreamRequest) -> None:
-        """Stop upstream what a client that left had begun."""
+        """Stop what was begun upstream for an answer that nobody gets."""
         self._gateway.senders.undo(self._upstream, request, self._request_id)
 
     async def open(self, request: UpstreamRequest) -> LiveReply:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from engine.errors import UpstreamError
+from engine.errors import EngineError, UpstreamError
 from engine.translate.wire import Exchange, Pause, UpstreamReply, UpstreamRequest
 
 Result = TypeVar("Result")
@@ -19,8 +19,8 @@ async def run_exchange(
     """Run an exchange to its end and return what it returns.
 
     A failure of `send` is thrown into the exchange, so that it may clean up or try another way; by default it passes
-    through. Cancelling the task that runs this closes the exchange and the call that is under way; what earlier calls
-    began upstream is handed to `undo`.
+    through. Cancelling the task that runs this closes the exchange and the call that is under way. Then, and when the
+    exchange fails, what earlier calls began upstream is handed to `undo`.
     """
     asked: UpstreamRequest | Pause | None = None
     try:
@@ -35,7 +35,7 @@ async def run_exchange(
     except StopIteration as end:
         result: Result = end.value
         return result
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, EngineError):
         if undo is not None and asked is not None and asked.undo is not None:
             undo(asked.undo)
         raise

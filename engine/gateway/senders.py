@@ -20,7 +20,7 @@ from engine.translate.wire import UpstreamReply, UpstreamRequest
 from engine.types import JsonObject
 
 _UNDO_S: Final = 5.0
-"""How long the call may take that undoes what a client that left had begun."""
+"""How long the call may take that undoes what was begun."""
 
 
 class Sender(Protocol):
@@ -96,7 +96,7 @@ class Senders:
         return send
 
     def undo(self, upstream: str, request: UpstreamRequest, request_id: str) -> None:
-        """Stop upstream what a client that left had begun. In the background; that it fails is nobody's concern."""
+        """Stop what was begun for an answer that nobody gets. In the background; that it fails is nobody's concern."""
 
         async def sent() -> None:
             with suppress(EngineError, TimeoutError):

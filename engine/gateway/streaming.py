@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from engine.config import HEARTBEAT_STYLES, StreamingConfig, UpstreamConfig
-from engine.errors import ErrorInfo, RequestError, UpstreamError
+from engine.errors import EngineError, ErrorInfo, RequestError, UpstreamError
 from engine.gateway.call import Record
 from engine.gateway.delivery import Delivery, StreamReply, StreamVoice
 from engine.gateway.probing import Probes, judge
@@ -58,7 +58,7 @@ class LiveSender(Protocol):
         ...
 
     def undo(self, request: UpstreamRequest) -> None:
-        """Stop upstream what a client that left had begun."""
+        """Stop what was begun upstream for an answer that nobody gets."""
         ...
 
 
@@ -157,18 +157,19 @@ class Streams:
         """A whole reply out of an endpoint that only streams (trap 80)."""
         self.counts.collected += 1
         chat = job.make_chat()
-        live, _ = await _opened(job, chat)
+        live, undo = await _opened(job, chat)
         try:
-            async with aclosing(live.pieces()) as source:
-                head = await judge(live, chat, source)
-                if isinstance(head, UpstreamReply):
-                    job.sender.last = head
-                    return chat.whole(head)
-                life = Lifecycle(job.start, choices=job.choices)
-                answer = chat.live(life, None)
-                async for _ in self._relay(answer, source, head):
-                    pass
-                return {**life.out, "losses": job.losses.as_json()}
+            with _stopped(job, undo):
+                async with aclosing(live.pieces()) as source:
+                    head = await judge(live, chat, source)
+                    if isinstance(head, UpstreamReply):
+                        job.sender.last = head
+                        return chat.whole(head)
+                    life = Lifecycle(job.start, choices=job.choices)
+                    answer = chat.live(life, None)
+                    async for _ in self._relay(answer, source, head):
+                        pass
+                    return {**life.out, "losses": job.losses.as_json()}
         finally:
             await live.close()
 
@@ -203,19 +204,16 @@ class Streams:
         chat = job.make_chat()
         live, undo = await _opened(job, chat)
         try:
-            async with aclosing(live.pieces()) as source:
-                head = await judge(live, chat, source)
-                if isinstance(head, UpstreamReply):
-                    frames = self._replied(job, life, client, chat, head)
-                else:
-                    frames = self._live(job, life, client, chat, source, head)
-                async with aclosing(frames):
-                    async for made in frames:
-                        yield made
-        except (asyncio.CancelledError, GeneratorExit):
-            if undo is not None:
-                job.sender.undo(undo)
-            raise
+            with _stopped(job, undo):
+                async with aclosing(live.pieces()) as source:
+                    head = await judge(live, chat, source)
+                    if isinstance(head, UpstreamReply):
+                        frames = self._replied(job, life, client, chat, head)
+                    else:
+                        frames = self._live(job, life, client, chat, source, head)
+                    async with aclosing(frames):
+                        async for made in frames:
+                            yield made
         finally:
             await live.close()
 
@@ -341,4 +339,16 @@ class Streams:
 async def _opened(job: StreamJob, chat: Chat) -> tuple[LiveReply, UpstreamRequest | None]:
     """The live answer of the last call, and the call that stops what the calls before it began."""
     request = await run_exchange(chat.opened(), job.sender.send, job.sender.undo)
-    return await job.sender.open(request), request.undo
+    with _stopped(job, request.undo):
+        return await job.sender.open(request), request.undo
+
+
+@contextmanager
+def _stopped(job: StreamJob, undo: UpstreamRequest | None) -> Iterator[None]:
+    """Stop what earlier calls began, where the answer does not come to its end."""
+    try:
+        yield
+    except (asyncio.CancelledError, GeneratorExit, EngineError):
+        if undo is not None:
+            job.sender.undo(undo)
+        raise

@@ -6,16 +6,14 @@ The generators know nothing of sockets or clocks. The server, a test and a recor
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-from math import ceil
-
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.calls import build_call, run
 from engine.translate.failures import check_reply
 from engine.translate.losses import Losses
 from engine.translate.plan import Codec
+from engine.translate.received import received, retry_after_s
 from engine.translate.wire import Context, Exchange, Target, UpstreamReply, UpstreamRequest, ask
-from engine.types import Build, Headers, Json, JsonObject, Scope
+from engine.types import Build, Json, JsonObject, Scope
 
 
 def models_exchange(target: Target, context: Context, codec: Codec) -> Exchange[list[JsonObject]]:
@@ -75,7 +73,7 @@ def read_reply(target: Target, build: Build, scope: Scope, reply: UpstreamReply,
 
 def reply_scope(target: Target, scope: Scope, reply: UpstreamReply, codec: Codec) -> Scope:
     """What trees see of a reply that is none of the endpoint's failures. Raises as `read_reply` does."""
-    seen, readable = any_reply_scope(target, scope, reply, codec)
+    seen, readable = received(target, scope, reply, codec)
     try:
         check_reply(target, reply.status, seen, retry_after_s(reply.headers, scope["ctx"]["now"]))
     except (RequestError, UpstreamError, TranslationError):
@@ -93,54 +91,3 @@ def reply_scope(target: Target, scope: Scope, reply: UpstreamReply, codec: Codec
             detail=f"content-type {reply.headers.get('content-type', 'missing')}, {len(reply.body)} bytes",
         )
     return seen
-
-
-def any_reply_scope(target: Target, scope: Scope, reply: UpstreamReply, codec: Codec) -> tuple[Scope, bool]:
-    """What trees see of any reply, failures too; and whether its body is JSON."""
-    decoded, readable = _decode(reply, codec)
-    seen: Scope = {
-        **scope,
-        "res": decoded,
-        "raw": reply.body.decode("utf-8", "replace") if decoded is None or reply.status >= 300 else None,
-        "http": {"status": reply.status, "headers": dict(reply.headers)},
-        "models": list(target.known_models) if target.known_models is not None else None,
-    }
-    return seen, readable
-
-
-def _decode(reply: UpstreamReply, codec: Codec) -> tuple[Json, bool]:
-    try:
-        return codec.loads(reply.body), True
-    except ValueError:
-        return None, False
-
-
-def retry_after_s(headers: Headers, now: float | None = None) -> int | None:
-    """Read `retry-after-ms` or `retry-after` in seconds; a date needs a clock, so its wait is taken against `date`.
-
-    Returns None for none or garbage, at least 1 otherwise (F17, F18).
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return max(1, ceil(milliseconds / 1000))
-    text = headers.get("retry-after")
-    seconds = _number(text)
-    if seconds is not None:
-        return max(1, ceil(seconds))
-    if text is None:
-        return None
-    try:
-        until = parsedate_to_datetime(text)
-        if "date" in headers:
-            return max(1, ceil((until - parsedate_to_datetime(headers["date"])).total_seconds()))
-        return None if now is None else max(1, ceil(until.timestamp() - now))
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return value if value is not None and 0 <= value < 1e9 else None

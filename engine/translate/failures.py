@@ -8,7 +8,7 @@ capped, stripped of control characters and scrubbed of secrets (rule R4).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import ceil
 from typing import Final
 
@@ -34,6 +34,10 @@ _GENERAL: Final = {
 }
 _RETRYABLE: Final = frozenset({"rate_limit", "overloaded", "timeout"})
 RETRY_AFTER_CAP_S: Final = 3600
+REFUSED_KEY: Final = "upstream_auth"
+"""The code of a failure that is the gateway's own key."""
+
+NO_TOKEN: Final = "The upstream gave no token for the gateway's credentials."
 
 STATUS_FOR_CLIENT: Final = {529: 503, 422: 400}
 """Upstream statuses that clients' SDKs do not know or that mean the same (F20)."""
@@ -57,10 +61,38 @@ def _applies(rule: ErrorRule, status: int, scope: Scope) -> bool:
     return rule.when is None or rule.when(scope)
 
 
-def _failure(target: Target, rule: ErrorRule, status: int, scope: Scope, retry_after_s: int | None) -> UpstreamError:
+def token_failure(target: Target, status: int, scope: Scope, retry_after_s: int | None) -> UpstreamError:
+    """The failure of a call for a token, by the rules of the endpoint.
+
+    Where they do not say otherwise, it is the credentials that are refused, unless the status says that a later call
+    may do better.
+    """
+    rule = next((rule for rule in target.plan.errors if _applies(rule, status, scope)), None)
+    rule = rule or ErrorRule("none", None, None, lambda scope: {})
+    failure = _failure(target, rule, status, scope, retry_after_s, type_of=_token_type)
+    info = failure.info
+    if info.code == REFUSED_KEY:
+        info = info.changed(message=NO_TOKEN)
+    return UpstreamError(info, detail=f"auth.token: {failure.detail}")
+
+
+def _token_type(status: int) -> str:
+    kind = _type_of(status)
+    return kind if status >= 500 or kind in _RETRYABLE else "authentication"
+
+
+def _failure(
+    target: Target,
+    rule: ErrorRule,
+    status: int,
+    scope: Scope,
+    retry_after_s: int | None,
+    type_of: Callable[[int], str] | None = None,
+) -> UpstreamError:
+    """The failure that a rule describes. `type_of` says of a status what it means, where that is not the usual."""
     built = rule.build(scope)
     raised: JsonObject = built if isinstance(built, dict) else {}
-    kind = raised.get("type") or _type_of(status)
+    kind = raised.get("type") or (type_of or _type_of)(status)
     if not isinstance(kind, str) or kind not in ERROR_TYPES:
         raise TranslationError(
             ErrorInfo(
@@ -68,7 +100,8 @@ def _failure(target: Target, rule: ErrorRule, status: int, scope: Scope, retry_a
             ),
             detail=f"errors.{rule.name} of {target.plan.id} gave a type that does not exist",
         )
-    default_status = ERROR_TYPES[kind] if "type" in raised or status < 400 else _client_status(status)
+    is_plain = "type" not in raised and type_of is None and status >= 400
+    default_status = _client_status(status) if is_plain else ERROR_TYPES[kind]
     secrets = target.secrets.values()
     info = ErrorInfo(
         kind,
@@ -136,7 +169,7 @@ def _settle(target: Target, info: ErrorInfo, retry_after_s: int | None) -> Error
     """The rules that hold for every mapping: whose key was refused, how long to wait, whether a retry can help."""
     if info.type in ("authentication", "permission") and not target.caller_key:
         return ErrorInfo(
-            "upstream", "The upstream refused the gateway's key.", status=502, code="upstream_auth", retryable=False
+            "upstream", "The upstream refused the gateway's key.", status=502, code=REFUSED_KEY, retryable=False
         )
     retryable = info.type in _RETRYABLE if info.retryable is None else info.retryable
     wait = None if retry_after_s is None or not retryable else max(1, min(retry_after_s, RETRY_AFTER_CAP_S))

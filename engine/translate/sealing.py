@@ -13,11 +13,16 @@ from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from engine.errors import EngineError, ErrorInfo, UpstreamError
+from engine.translate.failures import NO_TOKEN, REFUSED_KEY, token_failure
 from engine.translate.plan import Codec, SignPlan, TokenPlan
+from engine.translate.received import received, retry_after_s
 from engine.translate.wire import Target, UpstreamReply, UpstreamRequest
 from engine.types import ABSENT, Build, Json, JsonObject, Scope, Secret
 
 _UNRESERVED: Final = "-_.~"
+
+_EARLY_PART: Final = 0.1
+"""A token of a short life is renewed this part of it before its end, if that is less than `early_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +61,45 @@ def make_seal(
 
     def read(reply: UpstreamReply, now: int) -> Token:
         assert plan is not None
-        return _token(plan, reply, {"opt": target.options, "ctx": {**scope["ctx"], "now": now}}, now, codec)
+        # Neither `req` nor `step`: the token is for all, and so is the failure.
+        own = {"req": None, "model": None, "step": {}, "opt": target.options, "ctx": {**scope["ctx"], "now": now}}
+        seen, _ = received(target, own, reply, codec)
+        token = _token(plan, reply, seen, now)
+        if token is None:
+            raise _no_token(target, reply, seen, now)
+        return token
 
     def is_refused(reply: UpstreamReply) -> bool:
         assert refused is not None
         # Where the condition cannot be worked out, the answer is judged like any other.
-        return _read(refused, {**scope, **_reply_scope(reply, codec)}) is True
+        return _read(refused, received(target, scope, reply, codec)[0]) is True
 
     holder = f"{target.name}\n{target.credential_id}"
     return Seal(finish, holder, ask, read, is_refused if refused is not None else None)
 
 
-def _reply_scope(reply: UpstreamReply, codec: Codec) -> JsonObject:
-    try:
-        res: Json = codec.loads(reply.body)
-    except ValueError:
-        res = None
-    return {"res": res, "http": {"status": reply.status, "headers": dict(reply.headers)}}
-
-
-def _token(plan: TokenPlan, reply: UpstreamReply, scope: Scope, now: int, codec: Codec) -> Token:
-    """The token of an answer. Raises UpstreamError when there is none in it: nothing is sent without it."""
-    seen = {**scope, **_reply_scope(reply, codec)}
+def _token(plan: TokenPlan, reply: UpstreamReply, seen: Scope, now: int) -> Token | None:
+    """The token of an answer, None where there is none in it: nothing is sent without it."""
     value = _read(plan.value, seen) if 200 <= reply.status < 300 else None
     if not isinstance(value, str) or not value:
-        info = ErrorInfo("upstream", "The upstream gave no token for the gateway's credentials.", code="upstream_auth")
-        raise UpstreamError(info, detail=f"auth.token: status {reply.status}, no value")
+        return None
     lasts, ends = _number(plan.lasts, seen), _number(plan.ends, seen)
-    until = None if ends is None else ends * plan.unit_s
     if lasts is not None:
-        until = now + lasts * plan.unit_s
-    return Token(Secret(value), None if until is None else until - plan.early_s)
+        life = lasts * plan.unit_s
+    elif ends is not None:
+        life = ends * plan.unit_s - now
+    else:
+        return Token(Secret(value), None)
+    return Token(Secret(value), now + life - min(plan.early_s, life * _EARLY_PART))
+
+
+def _no_token(target: Target, reply: UpstreamReply, seen: Scope, now: int) -> UpstreamError:
+    """Why there is no token: what the endpoint's error rules say of the answer."""
+    try:
+        return token_failure(target, reply.status, seen, retry_after_s(reply.headers, now))
+    except EngineError as error:
+        info = ErrorInfo("upstream", NO_TOKEN, code=REFUSED_KEY, retryable=False)
+        return UpstreamError(info, detail=f"auth.token: status {reply.status}; errors of {target.plan.id}: {error}")
 
 
 def _number(build: Build | None, scope: Scope) -> float | None:

@@ -12,8 +12,9 @@ from typing import Final
 
 from engine.errors import EngineError, ErrorInfo, UpstreamError
 from engine.translate.calls import build_call, run
-from engine.translate.exchange import any_reply_scope, reply_scope
+from engine.translate.exchange import reply_scope
 from engine.translate.plan import Codec, StepPlan
+from engine.translate.received import received
 from engine.translate.wire import Exchange, Target, UpstreamReply, UpstreamRequest, ask, pause
 from engine.types import Json, JsonObject, Scope
 
@@ -95,7 +96,7 @@ def _polled(
     ends, left = None, step.for_s
     while True:
         reply = yield from ask(request)
-        seen, _ = any_reply_scope(target, scope, reply, codec)
+        seen, _ = received(target, scope, reply, codec)
         if step.again is None or not run(step.again, seen, target, "reply"):
             seen = reply_scope(target, scope, reply, codec)
             if step.until is None or run(step.until, seen, target, "reply"):
@@ -105,7 +106,6 @@ def _polled(
         ends = now - seconds + step.for_s if ends is None else ends
         left = ends - now
         if left < _SHORTEST_REST_S:
-            yield from _undone(request.undo)
             raise UpstreamError(
                 ErrorInfo(
                     "timeout", f"The upstream was not done after {step.for_s:g} s.", code="upstream_poll_timeout"
@@ -128,13 +128,3 @@ def _undo(target: Target, step: StepPlan, scope: Scope, codec: Codec) -> Upstrea
         return build_call(target, step.on_cancel, scope, codec)
     except EngineError:
         return None
-
-
-def _undone(undo: UpstreamRequest | None) -> Exchange[None]:
-    """Stop what was begun; that this fails, too, changes nothing for the client."""
-    if undo is None:
-        return
-    try:
-        yield from ask(undo)
-    except UpstreamError:
-        return

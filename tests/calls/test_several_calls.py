@@ -17,9 +17,10 @@ import pytest
 from engine.language.cases import json_codec, target_for
 from engine.translate.calls import build_call
 from engine.translate.exchange import request_scope
+from engine.translate.failures import NO_TOKEN
 from engine.translate.wire import Context
 from engine.types import Secret
-from tests.gateway.fake_upstream import FakeUpstream, Seen, Wire, reply_json
+from tests.gateway.fake_upstream import FakeUpstream, Seen, Wire, reply, reply_json
 from tests.running import run_engine
 from tests.streams.stage import Stage, catalog, raw_chat, staged
 
@@ -56,7 +57,7 @@ def acme(
 class Jobs:
     """The upstream's side: a job runs for some polls, then its result lies among the files."""
 
-    def __init__(self, polls: int = 2, lasts: int = 3600) -> None:
+    def __init__(self, polls: int = 2, lasts: float = 3600) -> None:
         self.polls = polls
         self.lasts = lasts
         self.tokens = 0
@@ -149,14 +150,15 @@ def test_a_token_is_kept(tmp_path: Path) -> None:
     assert "***" == scrubber.scrub("token-1")
 
 
-def test_a_token_that_ends_is_replaced_in_time(tmp_path: Path) -> None:
-    """It ends in 30 seconds, and a new one is fetched a minute before an end: each call has its own."""
-    jobs = Jobs(polls=1, lasts=30)
+@pytest.mark.parametrize(("lasts", "tokens"), [(30, 1), (0.001, 3)])
+def test_a_token_that_ends_is_replaced_in_time(tmp_path: Path, lasts: float, tokens: int) -> None:
+    """A minute before its end, but no more than a tenth of its life: one that lives for 30 s serves all three calls."""
+    jobs = Jobs(polls=1, lasts=lasts)
     with acme(tmp_path, jobs) as (stage, upstream):
         jobs.url = upstream.url
         assert 200 == ask(stage).status_code
 
-    assert 3 == jobs.tokens == paths(upstream).count("POST /api/oauth/token")
+    assert tokens == jobs.tokens == paths(upstream).count("POST /api/oauth/token")
 
 
 def test_a_refused_token_is_replaced_once(tmp_path: Path) -> None:
@@ -292,6 +294,46 @@ def test_an_interval_has_bounds(tmp_path: Path, told: Any, looks: int) -> None:
     assert queue.deleted.is_set()
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (429, {"error": "slow down"}, (429, "rate_limit_exceeded", "slow down", "7")),
+        (503, {"error": "later"}, (503, "upstream_overloaded", "later", "7")),
+        (500, {"error": "oops"}, (502, "upstream_error", "oops", None)),
+        (400, {"error": "bad client"}, (502, "upstream_auth", NO_TOKEN, None)),
+        (401, {"error": "bad client"}, (502, "upstream_auth", NO_TOKEN, None)),
+        (404, {"error": "nothing here"}, (502, "upstream_auth", NO_TOKEN, None)),
+        (200, {"state": "failed", "reason": "closed"}, (502, "upstream_auth", NO_TOKEN, None)),
+    ],
+)
+def test_a_token_call_that_fails(tmp_path: Path, status: int, body: Any, told: tuple[Any, ...]) -> None:
+    """The error rules hold for it; only where they say nothing else is it the gateway's key that does not do."""
+
+    async def play(wire: Wire, seen: Seen) -> bool:
+        return await reply_json(body, f"{status} X", "content-type: application/json\r\nretry-after: 7\r\n")(wire, seen)
+
+    with FakeUpstream(play) as upstream, staged(
+        "acme.jobs", url=upstream.url, folder=tmp_path, mappings=MAPPINGS, environment=ENVIRONMENT
+    ) as stage:  # fmt: skip
+        answer = ask(stage)
+
+    error = answer.json()["error"]
+    assert told == (answer.status_code, error["code"], error["message"], answer.headers.get("retry-after"))
+    assert ["POST /oauth/token"] == paths(upstream)
+
+
+def test_a_callers_key_that_gets_no_token(tmp_path: Path) -> None:
+    """The caller is told: it is not the gateway's key."""
+    with acme(tmp_path, lambda seen: (400, {"error": "bad client"}), more="clients: {auth: pass_through}") as (
+        stage,
+        _,
+    ):
+        answer = ask(stage, key="caller:wrong")
+
+    error = answer.json()["error"]
+    assert (401, "invalid_api_key", "bad client") == (answer.status_code, error["code"], error["message"])
+
+
 def test_polling_gives_up(tmp_path: Path) -> None:
     """After `for_s` the job is stopped upstream, and the client gets a timeout."""
     jobs = Jobs(polls=10_000)
@@ -303,6 +345,45 @@ def test_polling_gives_up(tmp_path: Path) -> None:
     assert (504, "upstream_poll_timeout") == (answer.status_code, answer.json()["error"]["code"])
     assert 0.9 < took < 3
     assert "DELETE /api/jobs/job%2F1" == paths(upstream)[-1]
+
+
+@pytest.mark.parametrize(("plate", "deleted"), [((200, {"text": "Soup."}), False), ((500, {"fault": "no"}), True)])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_job_whose_answer_fails_is_stopped(
+    tmp_path: Path, plate: tuple[int, Any], deleted: bool, stream: bool
+) -> None:
+    """A later call fails: what was begun is stopped, once; it is not when all goes well."""
+    queue = Queue([0])
+    queue.plate = plate
+    with acme(tmp_path, queue, "acme.queue") as (stage, upstream):
+        answer = ask(stage, stream=stream)
+
+    assert (502 if deleted else 200) == answer.status_code
+    assert (1 if deleted else 0) == paths(upstream).count("DELETE /api/tickets/t1")
+
+
+@pytest.mark.parametrize(
+    ("live", "deleted"),
+    [
+        ([(200, '{"kind": "word", "t": "so"}\n{"kind": "done"}\n')], 0),
+        ([(200, '{"kind": "word", "t": "so"}\n{"kind": "fire", "t": "help"}\n')], 1),
+        ([(500, '{"fault": "no"}')], 1),
+    ],
+)
+def test_a_job_whose_stream_fails_is_stopped(tmp_path: Path, live: list[tuple[int, str]], deleted: int) -> None:
+    """A native stream behind another call: it breaks, or is not opened at all."""
+
+    async def play(wire: Wire, seen: Seen) -> bool:
+        status, body = live[0] if seen.target.endswith("/live") else (200, '{"id": "t1"}')
+        kind = "application/x-ndjson" if body.endswith("\n") else "application/json"
+        return await reply(body.encode(), f"{status} X", f"content-type: {kind}\r\n")(wire, seen)
+
+    with FakeUpstream(play) as upstream, staged(
+        "acme.kitchen", url=upstream.url, folder=tmp_path, mappings=MAPPINGS, environment=ENVIRONMENT
+    ) as stage:  # fmt: skip
+        stage.ask("hi")
+
+    assert deleted == paths(upstream).count("DELETE /tickets/t1")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -12,8 +12,9 @@ import pytest
 
 from engine.errors import EngineError, UpstreamError
 from engine.language.cases import json_codec, target_for
-from engine.translate.exchange import read_reply, request_scope, retry_after_s
+from engine.translate.exchange import read_reply, request_scope
 from engine.translate.failures import MESSAGE_CHARS, clean_message
+from engine.translate.received import retry_after_s
 from engine.translate.wire import Context, Target, UpstreamReply
 from engine.types import Json, Secret
 

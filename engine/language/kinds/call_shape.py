@@ -97,7 +97,9 @@ TOKEN: Final = Object(
             ),
             "When the token ends; without it, it is kept until it is refused.",
         ),
-        "early_s": Field(Number(0), "How long before its end a new one is fetched.", default=60),
+        "early_s": Field(
+            Number(0), "How long before its end a new one is fetched; at most a tenth of its life.", default=60
+        ),
         "refresh_when": Field(
             Condition(), "Which replies say that the token is not taken; then a new one is tried, once."
         ),
@@ -161,7 +163,9 @@ STEPS: Final = MapOf(
                 "A reply that says nothing: asked before `errors`, and when it holds the call is made again.",
             ),
             "for_s": Field(Number(0.01), "Seconds after which `until` gives up: the client gets a timeout."),
-            "on_cancel": Field(STEP_CALL, "The call that stops what this one began, for a client that leaves."),
+            "on_cancel": Field(
+                STEP_CALL, "The call that stops what this one began: the client leaves, a later call fails, time is up."
+            ),
         },
         "a step",
     ),
