@@ -81,7 +81,8 @@ class Reads:
     """What the request side of a mapping reads, derived from its expressions (DECISIONS 2.11).
 
     `fields`: first-level names under `req`; `extra`: names under `req.extra`; `parts`: content part types it knows;
-    `names`: every field name that occurs anywhere in the request section.
+    `names`: every field name that occurs anywhere in the request section; `custom_tools`: whether it knows tools that
+    take text instead of JSON.
     A field set to `"*"` means the whole object is read.
     """
 
@@ -89,6 +90,7 @@ class Reads:
     extra: frozenset[str] = frozenset()
     parts: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    custom_tools: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ def _limit_stops(plan: EndpointPlan, kept: JsonObject, losses: Losses) -> None:
 
 def _refuse_tools(plan: EndpointPlan, request: JsonObject, model_id: str) -> None:
     if plan.capabilities.tools.find(model_id) == "native":
+        _refuse_custom_tools(plan, request)
         return
     for field in ("tools", "functions"):
         if request.get(field):
@@ -90,6 +91,18 @@ def _refuse_tools(plan: EndpointPlan, request: JsonObject, model_id: str) -> Non
     for index, message in enumerate(request["messages"]):
         if message["role"] in ("tool", "function") or message.get("tool_calls"):
             raise unsupported(f"Tool messages are not supported by {plan.id} yet.", f"messages[{index}]")
+
+
+def _refuse_custom_tools(plan: EndpointPlan, request: JsonObject) -> None:
+    """Tools that take text instead of JSON, for a mapping that never looks at them: they would go up as functions."""
+    if plan.reads.custom_tools:
+        return
+    for index, tool in enumerate(request.get("tools") or ()):
+        if tool["type"] == "custom":
+            raise unsupported(f"{plan.id} takes no custom tools; offer function tools.", f"tools[{index}]")
+    for index, message in enumerate(request["messages"]):
+        if any(call["type"] == "custom" for call in message.get("tool_calls") or ()):
+            raise unsupported(f"{plan.id} takes no calls of custom tools.", f"messages[{index}].tool_calls")
 
 
 def _fit_fields(plan: EndpointPlan, request: JsonObject, losses: Losses) -> JsonObject:

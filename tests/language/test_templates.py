@@ -216,10 +216,10 @@ def test_growth_without_output_is_bounded_too(text: str) -> None:
     bomb: Json = "x"
     for _ in range(40):
         bomb = [bomb, bomb]
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(TemplateError):
         render(text, {"s": "x" * 10_000, "l": ["y"] * 2000, "bomb": bomb})
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_finalize_sees_values_and_not_the_template() -> None:

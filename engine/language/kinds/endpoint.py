@@ -58,6 +58,7 @@ Made = TypeVar("Made")
 EMITTED: Final = object_of({}, dict(EMIT_KEYS))
 _LISTED: Final = array_of(LISTED_MODEL)
 _MESSAGES: Final = ("req", "messages")
+_WHOLE_TOOLS: Final = frozenset({("req",), ("req", "tools"), ("req", "tools", "[]")})
 _MESSAGE_FIELDS: Final = frozenset({"name", "refusal", "is_error", "reasoning", "audio", "function_call"})
 _CALL_KEYS: Final = frozenset({"tool_calls", "tool_call", "choices", "blocks"})
 _CAPABILITY_DEFAULTS: Final[Mapping[str, Json]] = {
@@ -364,7 +365,8 @@ def reads_of(usage: Usage) -> Reads:
         if path in (("req",), _MESSAGES, (*_MESSAGES, "[]"), (*_MESSAGES, "[]", "content")):
             parts = known_parts
             names |= _MESSAGE_FIELDS if path[-1] != "content" else frozenset()
-    return Reads(frozenset(fields), frozenset(extra), parts, names)
+    custom = "custom" in usage.fields | usage.constants or not usage.whole.isdisjoint(_WHOLE_TOOLS)
+    return Reads(frozenset(fields), frozenset(extra), parts, names, custom)
 
 
 def _may_hold_calls(of: Type) -> bool:
