@@ -203,3 +203,18 @@ def test_an_operation_of_another_format_is_translated(tmp_path: Path) -> None:
     assert chat == upstream.requests[0].body.decode()
     assert "messages" in json.loads(upstream.requests[1].body)
     assert "Hi." == answer.json()["response"]
+
+
+def test_the_beta_features_that_a_client_asks_for_go_up_with_its_body(tmp_path: Path) -> None:
+    """A body that passes may hold fields of a beta; without the header the upstream would refuse them."""
+    said = {"id": "m1", "model": "c", "content": [{"type": "text", "text": "Hi."}], "stop_reason": "end_turn"}
+    body = '{"model": "c", "max_tokens": 9, "new_field": {"a": 1}, "messages": [{"role": "user", "content": "hi"}]}'
+    with FakeUpstream(reply_json(said)) as upstream, _stage(tmp_path, upstream, "anthropic.messages") as stage:
+        headers = {"content-type": "application/json", "anthropic-beta": "files-2025,new-2026"}
+        answer = httpx.post(f"{stage.origin}/v1/messages", content=body, headers=headers, timeout=30)
+
+    assert 200 == answer.status_code
+    assert ("files-2025,new-2026", body) == (
+        upstream.requests[0].headers["anthropic-beta"],
+        upstream.requests[0].body.decode(),
+    )
