@@ -132,7 +132,7 @@ def trace(
     model: JsonObject = {"id": "m", "name": "m", "meta": None}
     stream = UpstreamStream(target, plan, request_scope(target, _REQUEST, model, context), codec)
     life = Lifecycle(stream_start(_REQUEST, context), serial=client.serial)
-    writer = ClientStream(client, {"req": _REQUEST, "ctx": context.for_client(), "opt": {}}, life.out, codec)
+    writer = ClientStream(client, {"req": _REQUEST, "in": {}, "ctx": context.for_client(), "opt": {}}, life.out, codec)
     filters = filters_of(endpoint.regions, None, Losses())
     for frame in _frames(plan, sample, stream):
         if isinstance(frame, str):

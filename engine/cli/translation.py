@@ -39,9 +39,10 @@ class Capture:
 
 @dataclass(slots=True)
 class Translation:
-    """One run. `canonical` is what the dialect's `request` made, `request` the same checked and completed.
+    """One run.
 
-    `sent` is the upstream request, `emitted` what `response` gave, `answer` the end.
+    `client` is the client's body, `canonical` what the dialect's `request` made, `request` the same checked and
+    completed. `sent` is the upstream request, `emitted` what `response` gave, `answer` the end.
     `sent_body` and `answer_body` are the trees before encoding. `readings` say how the reply's text was read for tool
     calls. `failure` is what stopped it, if anything did.
     """
@@ -49,6 +50,7 @@ class Translation:
     target: Target
     dialect: DialectPlan
     losses: Losses = field(default_factory=Losses)
+    client: Json = None
     request: JsonObject | None = None
     canonical: Json = None
     scope: Scope = field(default_factory=dict)
@@ -104,7 +106,7 @@ def _chat(dialect: DialectPlan) -> OperationPlan:
 def _request(done: Translation, operation: OperationPlan, body: bytes) -> None:
     route = operation.routes[0]
     http = HttpInput(route.method, route.pattern)
-    client = parse_client_json(body, depth=64)
+    client = done.client = parse_client_json(body, depth=64)
     done.request = read_client(done.dialect, operation, client, http, _defaults(done.dialect), done.losses)
     if operation.request is not None:
         done.canonical = operation.request({"in": client, "http": http.as_json(), "opt": _defaults(done.dialect)})
@@ -137,7 +139,8 @@ def _reply(done: Translation, operation: OperationPlan, status: int, body: bytes
         out = done.chat.settled(done.chat.whole(UpstreamReply(status, _JSON_HEADERS, body)))
     finally:
         done.emitted, done.readings = done.chat.emitted, done.chat.readings
-    scope = {"req": done.request, "out": out, "ctx": context.for_client(), "opt": _defaults(done.dialect)}
+    told: JsonObject = {"req": done.request, "in": done.client, "out": out}
+    scope = {**told, "ctx": context.for_client(), "opt": _defaults(done.dialect)}
     done.answer = write_reply(done.dialect, operation, scope, capture.codec)
     done.answer_body = capture.value
 

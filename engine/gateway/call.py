@@ -15,7 +15,7 @@ from engine.translate.origins import Origins
 from engine.translate.passing import Passage
 from engine.translate.plan import DialectPlan, OperationPlan
 from engine.translate.wire import Context, HttpInput
-from engine.types import JsonObject, Secret
+from engine.types import Json, JsonObject, Secret
 
 
 def new_request_id() -> str:
@@ -86,13 +86,14 @@ class Record:
 
 @dataclass(slots=True)
 class Progress:
-    """What the stages of one call hand on: the losses so far, the record, and the client's body if it may pass.
+    """What the stages of one call hand on: the losses so far, the record, the client's body, and that it may pass.
 
     `origins` is there once the client's request was read: what fails from then on speaks of the canonical request.
     """
 
     record: Record
     losses: Losses = field(default_factory=Losses)
+    body: Json = None
     request: JsonObject | None = None
     passage: Passage | None = None
     origins: Origins | None = None

@@ -82,6 +82,7 @@ class ChatRun:
     def _job(self) -> StreamJob:
         scope = {
             "req": self._request,
+            "in": self._progress.body,
             "ctx": replace(self.context, stream=True).for_client(self.context.begun),
             "opt": self._gateway.dialect_options(self._call),
         }

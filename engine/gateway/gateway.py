@@ -156,7 +156,7 @@ class Gateway:
         progress.record.usage, progress.record.cost = out.get("usage"), out.get("cost")
         passed = progress.passage.reply if progress.passage is not None else None
         progress.record.passed = passed is not None
-        return self.write(call, {"req": request, "out": out}, run.context, passed)
+        return self.write(call, {"req": request, "in": progress.body, "out": out}, run.context, passed)
 
     async def _serve_models(self, call: ClientCall, progress: Progress) -> ClientReply:
         models = await self.models.union(call.caller, self._wanted(call))
@@ -175,7 +175,7 @@ class Gateway:
         request = None
         if call.operation.request is not None:
             request = self._read(call, self._parse(call), progress)
-        return self.write(call, {"req": request}, new_context(call.request_id))
+        return self.write(call, {"req": request, "in": progress.body}, new_context(call.request_id))
 
     def _parse(self, call: ClientCall) -> Json:
         return parse_client_json(call.body, depth=self.config.limits.json_depth)
@@ -187,6 +187,7 @@ class Gateway:
 
     def _read(self, call: ClientCall, body: Json, progress: Progress) -> JsonObject:
         options = self._options[call.dialect.id]
+        progress.body = body
         progress.request = read_client(call.dialect, call.operation, body, call.http, options, progress.losses)
         progress.origins = origins_of(call.operation, body, call.http, options, progress.request)
         if call.operation.wire is not None:

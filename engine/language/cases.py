@@ -336,6 +336,7 @@ def _client_stream(plan: DialectPlan, given: JsonObject, codec: Codec) -> JsonOb
     options = {name: spec.default for name, spec in plan.options.items()} | (given.get("options") or {})
     scope = {
         "req": {"stream": True, **(given.get("req") or _REQUEST)},
+        "in": given.get("in"),
         "ctx": Context(FIXED_ID, FIXED_NOW, True).for_client(),
         "opt": options,
     }

@@ -125,7 +125,7 @@ def client_names(options: Type) -> dict[str, Type]:
 
 
 _DIALECT_REPLIES: Final[Mapping[str, Mapping[str, Type]]] = {
-    "chat": {"req": canonical.CANONICAL_REQUEST, "out": canonical.REPLY},
+    "chat": {"req": canonical.CANONICAL_REQUEST, "in": ANY, "out": canonical.REPLY},
     "models": {"models": array_of(canonical.LISTED_MODEL)},
     "model": {"model": canonical.LISTED_MODEL},
     "answer": {"req": canonical.CANONICAL_REQUEST, "in": ANY},
@@ -141,6 +141,7 @@ def dialect_event_names(options: Type) -> dict[str, Type]:
     """A dialect's `stream.events`."""
     return {
         "req": canonical.CANONICAL_REQUEST,
+        "in": ANY,
         "out": canonical.REPLY,
         "ev": canonical.EVENT,
         "err": canonical.ERR,

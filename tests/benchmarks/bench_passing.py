@@ -116,7 +116,7 @@ class Run:
                 exchange.send(reply)
             except StopIteration as end:
                 out = end.value
-            scope = {"req": request, "out": out, "ctx": context.as_json(), "opt": {}}
+            scope = {"req": request, "in": {}, "out": out, "ctx": context.as_json(), "opt": {}}
             passed = context.passage.reply if context.passage is not None else None
             assert (passed is not None) is passes
             write_reply(self.dialect, self.operation, scope, CODEC, passed)
@@ -133,7 +133,7 @@ class Run:
             start = stream_start(request, context)
             life = Lifecycle(start)
             assert self.operation.stream is not None
-            scope = {"req": request, "ctx": context.as_json(), "opt": {}}
+            scope = {"req": request, "in": {}, "ctx": context.as_json(), "opt": {}}
             answer = chat.live(life, ClientStream(self.operation.stream, scope, life.out, CODEC))
             answer.feed(self.pair.frame)
             yield answer

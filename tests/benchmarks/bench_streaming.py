@@ -65,7 +65,7 @@ def cost_us(endpoint: str) -> float:
     context, request = Context("req_0123456789abcdef", 1_700_000_000, True), {"model": "m", "messages": []}
     target = target_for(plan, {})
     scope = request_scope(target, request, {"id": "m", "name": "m", "meta": None}, context)
-    answer = {"req": {**request, "stream": True}, "ctx": context.as_json(), "opt": {}}
+    answer = {"req": {**request, "stream": True}, "in": {}, "ctx": context.as_json(), "opt": {}}
     chunks = [chunk(number) for number in range(CHUNKS)]
     found = []
     for _ in range(ROUNDS):

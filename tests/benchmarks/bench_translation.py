@@ -109,7 +109,7 @@ def measure(catalog: Catalog, endpoint: str, decoded: dict[str, object]) -> dict
         return build_reply(emitted, endpoint=plan.id, model="m", context=context, losses=Losses(), codec=codec)
 
     out = receive()
-    answer = {"req": canonical, "out": out, "ctx": context.as_json(), "opt": {}}
+    answer = {"req": canonical, "in": {}, "out": out, "ctx": context.as_json(), "opt": {}}
     return {
         "client request": best_us(lambda: read_client(dialect, operation, client, http, {}, Losses())),
         "upstream request": best_us(build),

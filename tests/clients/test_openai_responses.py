@@ -123,7 +123,7 @@ def test_what_coding_agents_send(gpt: openai.OpenAI) -> None:
     tools: Any = [
         WEATHER,
         {"type": "web_search"},
-        {"type": "namespace", "name": "shell", "tools": [{"type": "function", "name": "run"}]},
+        {"type": "code_interpreter", "container": {"type": "auto"}},
     ]
     raw = gpt.responses.with_raw_response.create(
         model=MODEL,
@@ -136,7 +136,33 @@ def test_what_coding_agents_send(gpt: openai.OpenAI) -> None:
         extra_body={"client_metadata": {"a": "b"}},
     )  # fmt: skip
     assert raw.parse().output_text == "pong"
-    assert "tools.web_search+namespace=dropped" in raw.headers["x-engine-losses"]
+    assert "tools.web_search+code_interpreter=dropped" in raw.headers["x-engine-losses"]
+
+
+def test_custom_tools_and_tools_in_items(gpt: openai.OpenAI) -> None:
+    """What Codex offers to some models: a text instead of JSON, whole and streamed, and sent back as an item."""
+    tool: Any = {"type": "custom", "name": "get_weather", "format": {"type": "grammar", "syntax": "lark",
+                 "definition": "start: TEXT"}}  # fmt: skip
+    more = [{"type": "namespace", "name": "clock", "description": "", "tools": [{"type": "function", "name": "sleep"}]}]
+    items: list[Any] = [
+        {"type": "additional_tools", "role": "developer", "tools": more},
+        {"role": "user", "content": "mock:weather_call"},
+    ]
+    raw = gpt.responses.with_raw_response.create(model=MODEL, input=items, tools=[tool], store=False)
+    assert "tools.format=dropped" in raw.headers["x-engine-losses"]
+    whole = raw.parse()
+    made = whole.output[-1]
+    assert made.type == "custom_tool_call"
+    assert (made.name, json.loads(made.input)) == ("get_weather", {"city": "Paris"})
+    assert [each.type for each in whole.tools] == ["custom", "function"]
+    with gpt.responses.stream(model=MODEL, input=items, tools=[tool], store=False) as stream:
+        pieces = [event.delta for event in stream if event.type == "response.custom_tool_call_input.delta"]
+        final = stream.get_final_response()
+    assert pieces == [made.input]
+    assert [item.type for item in final.output] == ["message", "custom_tool_call"]
+    items[-1]["content"] = "weather"
+    items += [*whole.output, {"type": "custom_tool_call_output", "call_id": made.call_id, "output": "21"}]
+    assert gpt.responses.create(model=MODEL, input=items, tools=[tool], store=False).output_text == "It is 21 degrees."
 
 
 def test_reasoning_is_an_item_before_the_answer(gpt: openai.OpenAI) -> None:
@@ -169,7 +195,6 @@ def test_a_cut_answer_is_incomplete(gpt: openai.OpenAI) -> None:
         ({"input": "hi", "background": True}, "background"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
         ({"input": [{"role": "user", "content": "hi"}, {"id": "msg_1"}]}, "input[1]"),
-        ({"input": "hi", "tools": [{"type": "custom", "name": "patch"}]}, "tools"),
     ],
 )
 def test_what_needs_a_store_is_refused_by_name(gpt: openai.OpenAI, fields: Any, param: str) -> None:

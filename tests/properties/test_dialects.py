@@ -48,6 +48,9 @@ REQUEST: dict[str, Any] = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
+CUSTOM = "now"
+"""The tool that the Responses API's client gave as a custom one."""
+BODY: dict[str, Any] = {"tools": [{"type": "custom", "name": CUSTOM}]}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "cached_tokens": 1}
 BEAT: dict[str, Any] = {"heartbeat": True}
 
@@ -108,7 +111,7 @@ def streamed(dialect: str, operation: str, pieces: Iterable[dict[str, Any]], fai
     plan = dialects()[dialect].operations[operation].stream
     assert plan is not None
     life = Lifecycle(START, serial=plan.serial, keeps_text=plan.keeps_text)
-    scope = {"req": REQUEST, "ctx": CONTEXT.for_client(), "opt": {"version": "1"}}
+    scope = {"req": REQUEST, "in": BODY, "ctx": CONTEXT.for_client(), "opt": {"version": "1"}}
     answer = Translation(life, ClientStream(plan, scope, life.out, CODEC))
     data = answer.open()
     try:
@@ -246,7 +249,14 @@ def hear_responses(data: bytes, failed: bool) -> Heard | None:
     done = [each["item"] for _, each in found if each["type"] == "response.output_item.done"]
     assert found[-1][1]["response"]["output"] == done
     thought = "".join(part.text for item in final.output if item.type == "reasoning" for part in item.summary)
-    calls = [(item.name, json.loads(item.arguments)) for item in final.output if item.type == "function_call"]
+    calls: list[Any] = []
+    for item in final.output:
+        if item.type == "function_call":
+            assert item.name != CUSTOM
+            calls.append((item.name, json.loads(item.arguments)))
+        elif item.type == "custom_tool_call":
+            assert item.name == CUSTOM
+            calls.append((item.name, json.loads(item.input)))
     return final.output_text, thought, calls
 
 
@@ -399,7 +409,7 @@ def test_whole_answers_are_of_the_sdks_types(dialect: tuple[str, str], emitted: 
         out = build_reply(emitted, endpoint="e", model="m", context=CONTEXT, losses=Losses(), codec=CODEC)
     except EngineError:
         return
-    scope = {"req": REQUEST, "out": out, "ctx": CONTEXT.for_client(), "opt": {"version": "1"}}
+    scope = {"req": REQUEST, "in": BODY, "out": out, "ctx": CONTEXT.for_client(), "opt": {"version": "1"}}
 
     body = write_reply(plan, plan.operations[dialect[1]], scope, CODEC).body
 

@@ -148,7 +148,7 @@ def test_any_answer_becomes_a_reply_or_an_error(name: str, status: int, answer: 
     try:
         exchange.send(UpstreamReply(status, {}, json.dumps(answer).encode()))
     except StopIteration as done:
-        scope = {"req": {}, "out": done.value, "ctx": CONTEXT.as_json(), "opt": {}}
+        scope = {"req": {}, "in": {}, "out": done.value, "ctx": CONTEXT.as_json(), "opt": {}}
         reply = json.loads(write_reply(dialect, dialect.operations["chat"], scope, CODEC).body)
         assert {"id", "object", "created", "model", "choices"} <= set(reply)
         assert reply["choices"][0]["finish_reason"] in ("stop", "length", "tool_calls", "content_filter")

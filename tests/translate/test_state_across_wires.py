@@ -111,7 +111,7 @@ def test_thoughts_come_back_as_they_were_told(dialect: str, operation: str) -> N
     context = Context("req_0123456789abcdef01234567", 1_700_000_000)
     out = build_reply(THOUGHT, endpoint="e", model="m", context=context, losses=Losses(), codec=CODEC)
     options = {key: spec.default for key, spec in plan.options.items()}
-    scope = {"req": {"model": "m", "messages": []}, "out": out, "ctx": context.for_client(), "opt": options}
+    scope = {"req": {"model": "m", "messages": []}, "in": {}, "out": out, "ctx": context.for_client(), "opt": options}
     answer: Any = CODEC.loads(write_reply(plan, plan.operations[operation], scope, CODEC).body)
     user = {"role": "user", "content": "hi"}
     history: dict[str, Any] = {
