@@ -1,9 +1,10 @@
-"""Coding agents do a small file job through the gateway. Opt-in: each is skipped unless it is found.
+"""Coding agents do a small file job through the gateway. Opt-in: skipped unless `ENGINE_AGENTS_DIR` is set.
 
     npm install --prefix DIR @anthropic-ai/claude-code @openai/codex opencode-ai
     python3 -m venv DIR/aider && DIR/aider/bin/pip install aider-chat
     ENGINE_AGENTS_DIR=DIR pytest -m agents
 
+An agent that is not in the folder is looked for on PATH.
 Each runs headless in a fresh home, in front of a mock that leads it through the job (see the mock's own file): it
 reads, writes, mends and runs a program by its own tools. It can reach nothing but the gateway: what it asks of other
 hosts goes to a proxy that refuses and remembers.
@@ -41,6 +42,20 @@ if greeting:
 """
 
 
+def _found(name: str) -> str | None:
+    """Where an agent's program is; nowhere, unless the suite is asked for."""
+    if not INSTALLED:
+        return None
+    places = [f"{INSTALLED}/node_modules/.bin", f"{INSTALLED}/{name}/bin"]
+    return shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
+
+
+def _needs(name: str) -> pytest.MarkDecorator:
+    """Skips a test where the agent is not installed."""
+    reason = f"{name} is neither in ENGINE_AGENTS_DIR nor on PATH" if INSTALLED else "ENGINE_AGENTS_DIR is not set"
+    return pytest.mark.skipif(_found(name) is None, reason=reason)
+
+
 @dataclass
 class Place:
     """Where an agent works: a fresh home and a fresh folder."""
@@ -51,11 +66,13 @@ class Place:
     proxy: str
     asked_elsewhere: list[str] = field(default_factory=list)
 
-    def run(self, command: list[str], more: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    def run(self, agent: str, arguments: list[str], more: dict[str, str]) -> subprocess.CompletedProcess[str]:
         """Run the agent with nothing of the machine's environment."""
+        program = _found(agent)
+        assert program is not None
         elsewhere = {"HTTP_PROXY": self.proxy, "HTTPS_PROXY": self.proxy, "NO_PROXY": "127.0.0.1,localhost"}
         return subprocess.run(
-            command,
+            [program, *arguments],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.home), **elsewhere, **more},
             stdin=subprocess.DEVNULL,
@@ -108,15 +125,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(home, folder, gateway, proxy, asked)
 
 
-def _found(name: str) -> str:
-    """The agent's program; the test is skipped where there is none."""
-    places = [f"{INSTALLED}/node_modules/.bin", f"{INSTALLED}/{name}/bin"] if INSTALLED else []
-    program = shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
-    if not program:
-        pytest.skip(f"{name} is not installed: neither in ENGINE_AGENTS_DIR nor on PATH")
-    return program
-
-
 def _finished(
     place: Place, done: subprocess.CompletedProcess[str], turns: int, elsewhere: tuple[str, ...] = ()
 ) -> None:
@@ -130,10 +138,10 @@ def _finished(
     assert sorted(set(place.asked_elsewhere)) == list(elsewhere)
 
 
+@_needs("claude")
 @pytest.mark.parametrize("model", [MODEL, "claude-opus-4-8"])
 def test_claude_code(place: Place, model: str) -> None:
     """Messages, streamed: the agent's own Read, Bash, Write and Edit; with names that it knows and that it does not."""
-    claude = _found("claude")
     environment = {
         "ANTHROPIC_BASE_URL": place.gateway.origin,
         "ANTHROPIC_API_KEY": "any",
@@ -144,18 +152,18 @@ def test_claude_code(place: Place, model: str) -> None:
         "DISABLE_AUTOUPDATER": "1",
     }
     tools = ["--allowedTools", "Read,Write,Edit,Bash"]
-    done = place.run([claude, "-p", "script:claude", *tools], environment)
+    done = place.run("claude", ["-p", "script:claude", *tools], environment)
     assert done.stdout.strip() == DONE
     _finished(place, done, turns=5)
 
 
+@_needs("codex")
 @pytest.mark.parametrize(
     ("script", "model"),
     [("codex", MODEL), ("codex_patches", "openai/gpt-5.5"), ("codex_code", "openai/gpt-6.1-sol")],
 )
 def test_codex(place: Place, script: str, model: str) -> None:
     """Responses, streamed: the agent's exec_command, its custom apply_patch, its code mode, as the model is known."""
-    codex = _found("codex")
     (place.home / ".codex").mkdir()
     (place.home / ".codex" / "config.toml").write_text(
         f"""model = "{model}"
@@ -172,22 +180,19 @@ env_key = "GATEWAY_KEY"
 """
     )
     flags = ["--skip-git-repo-check", "--sandbox", "danger-full-access"]
-    done = place.run([codex, "exec", *flags, f"script:{script}"], {"GATEWAY_KEY": "any"})
+    done = place.run("codex", ["exec", *flags, f"script:{script}"], {"GATEWAY_KEY": "any"})
     assert done.stdout.strip() == DONE, done.stderr
     _finished(place, done, turns=5)
 
 
-@pytest.mark.parametrize(
-    ("package", "path"),
-    [("@ai-sdk/openai-compatible", "/v1"), ("@ai-sdk/openai", "/v1"), ("@ai-sdk/anthropic", "/v1")],
-)
-def test_opencode(place: Place, package: str, path: str) -> None:
-    """Chat completions, Responses or Messages, streamed: the agent's own read, glob, write, edit and bash."""
-    opencode = _found("opencode")
+@_needs("opencode")
+@pytest.mark.parametrize("package", ["@ai-sdk/openai-compatible", "@ai-sdk/openai", "@ai-sdk/anthropic"])
+def test_opencode(place: Place, package: str) -> None:
+    """Chat completions, Responses or Messages, streamed: the agent's own read, bash, write and edit."""
     provider = {
         "npm": package,
         "name": "gateway",
-        "options": {"baseURL": f"{place.gateway.origin}{path}", "apiKey": "any"},
+        "options": {"baseURL": place.gateway.base_url, "apiKey": "any"},
         "models": {MODEL: {"name": MODEL}},
     }
     config = {
@@ -204,14 +209,14 @@ def test_opencode(place: Place, package: str, path: str) -> None:
         "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
         "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
     }
-    done = place.run([opencode, "run", "script:opencode"], environment)
+    done = place.run("opencode", ["run", "script:opencode"], environment)
     assert DONE in done.stdout, done.stderr
     _finished(place, done, turns=6, elsewhere=("registry.npmjs.org:443",))  # for types of plug-ins; it does without
 
 
+@_needs("aider")
 def test_aider(place: Place) -> None:
     """Chat completions without tools: edits as blocks of text, the second after a test that failed."""
-    aider = _found("aider")
     metadata = {f"openai/{MODEL}": {"max_input_tokens": 96000, "litellm_provider": "openai", "mode": "chat"}}
     (place.home / ".aider.model.metadata.json").write_text(json.dumps(metadata))
     environment = {
@@ -221,5 +226,5 @@ def test_aider(place: Place) -> None:
     }
     quiet = ["--no-check-update", "--analytics-disable", "--no-show-release-notes", "--no-git", "--yes-always"]
     tested = ["--test-cmd", "python3 hello.py | grep hello", "--auto-test", "hello.py"]
-    done = place.run([aider, "--model", f"openai/{MODEL}", *quiet, *tested, "--message", "script:aider"], environment)
+    done = place.run("aider", ["--model", f"openai/{MODEL}", *quiet, *tested, "--message", "script:aider"], environment)
     _finished(place, done, turns=2)
