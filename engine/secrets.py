@@ -20,6 +20,9 @@ from engine.types import Secret
 
 SECRET_FILE_BYTES: Final = 65536
 
+STAND_INS: Final = frozenset({"***", "mock-secret"})
+"""What stands for a secret where its value is of no matter: in cases, and before a mock."""
+
 SPLIT_PATTERN: Final = r"split\('([^']+)'(?:, *`([1-9][0-9]?)`)?\)"
 """`parse: split('.')` of a secret; with a second argument at most so many cuts, as the function has it."""
 
@@ -27,6 +30,9 @@ _SPLIT: Final = re.compile(SPLIT_PATTERN)
 
 _VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 """What fits into a header value whole (RFC 9110 field-value, ASCII): anything else would fail at the first request."""
+
+_PEM: Final = "-----BEGIN "
+"""How a key begins that signs and is never sent; it has several lines."""
 
 
 class SecretError(ValueError):
@@ -43,7 +49,7 @@ def read_secret(source: SecretSource, environment: Mapping[str, str], folder: Pa
     where, text = _from_env(source.env, environment) if source.env else _from_file(source.file or "", folder)
     if source.parse:
         return replace(source, value=Secret(text), parsed=parse_secret(text, source.parse, where))
-    if not _VISIBLE.fullmatch(text):
+    if not _VISIBLE.fullmatch(text) and not text.startswith(_PEM):
         raise SecretError(f"{where} holds a line break, or a character that no HTTP header can carry")
     return replace(source, value=Secret(text))
 

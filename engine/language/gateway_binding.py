@@ -17,6 +17,7 @@ from engine.config import GatewayConfig, Origin, SecretSource, ToolsConfig, Upst
 from engine.language.diagnostics import Mark, Problems, Sources, did_you_mean
 from engine.language.gateway_config import raise_problems
 from engine.language.gateway_layers import NO_FILE
+from engine.language.packages import INSTALL, is_installed
 from engine.language.reader import read_file
 from engine.language.scalars import resolve_plain
 from engine.secrets import SecretError, read_secret
@@ -137,6 +138,10 @@ class _Binder:
     def bind(self) -> UpstreamConfig:
         if self._upstream.ca_file is not None and not Path(self._upstream.ca_file).is_file():
             self._place("ca_file").report(f"there is no file {self._upstream.ca_file!r}")
+        for package in sorted(self._plan.packages):
+            if not is_installed(package):
+                message = f"{self._plan.id} needs the package {package}, which is not installed"
+                self._place("endpoint").report(message, help=(INSTALL[package],))
         return replace(
             self._upstream,
             url=self._base_url(),

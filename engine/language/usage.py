@@ -24,8 +24,8 @@ class Usage:
     """What the expressions of a section read, gathered while it is compiled.
 
     `fields` and `constants` are those of expressions that may look at a message: `model.name` reads no message's name.
-    `whole` are paths whose value stands in the result as it is. `broken`: some of it has an error, so that what it
-    does not read means nothing.
+    `whole` are paths whose value stands in the result as it is, `literals` all texts that expressions hold. `broken`:
+    some of it has an error, so that what it does not read means nothing.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class Usage:
         self.fields: set[str] = set()
         self.constants: set[str] = set()
         self.whole: set[Path] = set()
+        self.literals: set[str] = set()
         self.broken = False
 
     def note(
@@ -42,6 +43,7 @@ class Usage:
         """Add what one expression or template reads."""
         self.roots.update(roots)
         self.paths.update(paths)
+        self.literals.update(constants)
         if any(may_be_message(path) for path in paths):
             self.fields.update(fields)
             self.constants.update(constants)
@@ -53,4 +55,5 @@ class Usage:
         self.fields |= other.fields
         self.constants |= other.constants
         self.whole |= other.whole
+        self.literals |= other.literals
         self.broken = self.broken or other.broken

@@ -350,6 +350,8 @@ class EndpointPlan:
     toolformats: PatternTable | None = None
     """The formats of `tools.format` by requested model: tuples of `ToolformatPlan`, the first offers."""
     insecure: bool = False
+    packages: frozenset[str] = frozenset()
+    """Packages beyond the usual ones, without which it cannot be served."""
 
 
 @dataclass(frozen=True, slots=True)

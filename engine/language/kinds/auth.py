@@ -11,9 +11,11 @@ from typing import Final
 
 from engine.errors import CredentialError
 from engine.language import scopes
+from engine.language.expressions.functions.signing import BY_RSA
 from engine.language.kinds.calls import CallCompiler
 from engine.language.kinds.http_checks import check_headers
 from engine.language.kinds.sections import literal_text
+from engine.language.packages import CRYPTOGRAPHY
 from engine.language.problems import Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
 from engine.language.static_types import ANY, STRING, Type
@@ -39,6 +41,8 @@ class Auth:
     sign: SignPlan | None = None
     members: frozenset[tuple[str, str]] = frozenset()
     """The members of parsed secrets that are read: the secret's name, the member's."""
+    packages: frozenset[str] = frozenset()
+    """The packages that must be installed for it."""
 
 
 def compile_auth(calls: CallCompiler, options: Type, secrets: Mapping[str, SecretSpec]) -> Auth:
@@ -56,7 +60,8 @@ def compile_auth(calls: CallCompiler, options: Type, secrets: Mapping[str, Secre
         sign=_sign(calls, sign.value, scopes.sign_names(options, parsed), usage) if sign is not None else None,
     )
     members = {(path[1], path[2]) for path in usage.paths if path[0] == "secret" and len(path) > 2}
-    auth = replace(auth, members=frozenset(members))
+    packages = {CRYPTOGRAPHY} if usage.literals & set(BY_RSA) else set()
+    auth = replace(auth, members=frozenset(members), packages=frozenset(packages))
     if token is not None and not usage.broken and not any(path[0] == "token" for path in usage.paths):
         calls.compiler.problems.add(
             "W171", "`token` is had and never sent", token.key.mark, length=5, help=("bearer: =token",)
@@ -94,14 +99,17 @@ def _token(
 
 
 def _needs(compiler: TreeCompiler, node: Node, env: Env, where: str) -> Iterator[Build]:
-    """The expressions of a token's call that read a secret, each refusing to be absent; not those in an operator."""
+    """The parts of a token's call that read a secret, each refusing to be absent.
+
+    What stands in an operator may be absent on purpose; `$let` is only a way to write.
+    """
     if isinstance(node, MappingNode) and not any(key.startswith("$") for key in node.entries):
         for key, entry in node.entries.items():
             yield from _needs(compiler, entry.value, env, f"{where}.{key}")
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.items):
             yield from _needs(compiler, item, env, f"{where}[{index}]")
-    elif isinstance(node, ScalarNode) and (literal_text(node) or "").startswith("="):
+    elif (literal_text(node.get("in") if isinstance(node, MappingNode) else node) or "").startswith("="):
         own = env.inner({})
         build = compiler.function(node, own)
         if any(path[0] == "secret" for path in own.usage.paths):

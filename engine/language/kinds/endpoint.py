@@ -201,6 +201,7 @@ class _Endpoint:
             edits=compile_edits(self.compiler, self.root, self.opt, trace=self.trace),
             regions=self._section("regions", lambda node, _usage: compile_regions(node)),
             insecure=self._insecure(),
+            packages=auth.packages,
         )
 
     # -- origins

@@ -14,11 +14,15 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
 from typing import Final
 
 from engine.language.expressions.runtime import FunctionError
 from engine.language.expressions.signatures import Parameter, function, text_parameter
+from engine.language.packages import CRYPTOGRAPHY, INSTALL
 from engine.language.static_types import NUMBER, OBJECT, STRING, enum_of
+from engine.secrets import STAND_INS
 from engine.types import Json, JsonObject
 
 
@@ -36,7 +40,9 @@ _READ: Final[dict[str, Callable[[str], bytes]]] = {
     "hex": bytes.fromhex,
     "base64": lambda value: base64.b64decode(value, validate=True),
 }
-_ALGORITHMS: Final = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
+_BY_TEXT: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+BY_RSA: Final = {"RS256": "SHA256", "RS384": "SHA384", "RS512": "SHA512"}
+_ALGORITHMS: Final = (*_BY_TEXT, *BY_RSA)
 _ENCODING: Final = Parameter("encoding", enum_of(*_WRITTEN))
 
 
@@ -116,7 +122,8 @@ def _hmac_sha256(key: str, text: str, encoding: str = "hex", key_encoding: str =
         Parameter("headers", OBJECT),
     ],
     STRING,
-    "A signed JSON Web Token of claims: HS256 (the default), HS384 or HS512; further headers come after alg and typ.",
+    "A signed JSON Web Token of claims: HS256 (the default), HS384 or HS512 with a text as key, RS256, RS384 or RS512 "
+    "with an RSA key in PEM (needs the extra `jwt`); further headers come after alg and typ.",
     examples=[
         (
             "jwt(v, 'secret')",
@@ -137,7 +144,35 @@ def _jwt(claims: JsonObject, key: str, algorithm: str = "HS256", headers: JsonOb
         raise FunctionError(f"algorithm must be one of {', '.join(_ALGORITHMS)}")
     head = {"alg": algorithm, "typ": "JWT", **(headers or {})}
     signed = ".".join(_base64url(json.dumps(each, separators=(",", ":")).encode()) for each in (head, claims))
-    return f"{signed}.{_base64url(hmac.digest(key.encode(), signed.encode(), _ALGORITHMS[algorithm]))}"
+    if algorithm in _BY_TEXT:
+        return f"{signed}.{_base64url(hmac.digest(key.encode(), signed.encode(), _BY_TEXT[algorithm]))}"
+    return f"{signed}.{_base64url(_rsa_signature(key, signed.encode(), BY_RSA[algorithm]))}"
+
+
+def _rsa_signature(key: str, data: bytes, digest: str) -> bytes:
+    """A signature of RFC 7518, 3.3. What stands for a secret in cases and mocks is no key, and signs nothing."""
+    if key in STAND_INS:
+        return hashlib.sha256(data).digest()
+    loaded = _rsa_key(key)
+    hashes = import_module("cryptography.hazmat.primitives.hashes")
+    padding = import_module("cryptography.hazmat.primitives.asymmetric.padding")
+    return bytes(loaded.sign(data, padding.PKCS1v15(), getattr(hashes, digest)()))
+
+
+@lru_cache(maxsize=16)
+def _rsa_key(text: str) -> Json:
+    try:
+        serialization = import_module("cryptography.hazmat.primitives.serialization")
+        rsa = import_module("cryptography.hazmat.primitives.asymmetric.rsa")
+    except ImportError:
+        raise FunctionError(f"RSA signatures need a package: {INSTALL[CRYPTOGRAPHY]}") from None
+    try:
+        key = serialization.load_pem_private_key(text.encode(), None)
+    except (ValueError, TypeError):  # TypeError: it is encrypted
+        raise FunctionError("key is no RSA key in PEM, or it is encrypted") from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise FunctionError("key is no RSA key")
+    return key
 
 
 @function(
