@@ -29,7 +29,7 @@ def asked_features(request: Node | None, define: Node | None, *, streams: bool) 
         text = str(value.value) if isinstance(value, ScalarNode) else ""
         if key == "type" and text in PARTS:
             found.add(PARTS[text])
-        if key == "messages" and text.startswith("="):
+        if (key == "messages" and text.startswith("=")) or (text == "=in.messages" and not key.startswith("$")):
             found.update(PARTS.values())
     return frozenset(found)
 
