@@ -103,7 +103,7 @@ class Gateway:
             reply = self.error_reply(call.dialect, progress.named(failure.info), call.request_id, progress.request)
         record.status = reply.status
         record.losses = progress.losses.header()
-        return self._with_headers(reply, record)
+        return self._with_headers(reply, call.dialect, record)
 
     def error_reply(
         self, dialect: DialectPlan | None, info: ErrorInfo, request_id: str, request: JsonObject | None = None
@@ -237,7 +237,7 @@ class Gateway:
         full = {**scope, "ctx": context.for_client(time.monotonic()), "opt": self.dialect_options(call)}
         return write_reply(call.dialect, call.operation, full, self.codec, passed)
 
-    def _with_headers(self, reply: Reply, record: Record) -> Reply:
+    def _with_headers(self, reply: Reply, dialect: DialectPlan, record: Record) -> Reply:
         told = {
             "x-engine-upstream": record.upstream,
             "x-engine-endpoint": record.endpoint,
@@ -246,11 +246,17 @@ class Gateway:
         }
         shown = {name: value for name, value in told.items() if value} if self.config.expose_headers else {}
         own = reply.headers if self.config.expose_headers else _without_ours(reply.headers)
-        headers = {**own, "x-request-id": record.request_id, **shown}
+        headers = {**own, **id_headers(dialect, record.request_id), **shown}
         if isinstance(reply, StreamReply):
             reply.headers = headers
             return reply
         return ClientReply(reply.status, headers, reply.body)
+
+
+def id_headers(dialect: DialectPlan | None, request_id: str) -> dict[str, str]:
+    """The id of a request, under the name that every client knows and under the dialect's own."""
+    own = dialect.request_id if dialect is not None else None
+    return {"x-request-id": request_id} if own is None else {"x-request-id": request_id, own: request_id}
 
 
 def _without_ours(headers: Mapping[str, str]) -> dict[str, str]:

@@ -326,11 +326,18 @@ class Streams:
         life.out["losses"] = job.losses.as_json()
         if not job.tells:
             return b""
-        late = ", ".join(f"{loss.field}={loss.action}" for loss in job.losses.items if loss.stage == "reply")
+        losses = [loss for loss in job.losses.items if loss.stage == "reply"]
         cost = life.out.get("cost") or {}
+        streaming = "fallback" if job.record.streamed == "fallback" else None
+        late = {
+            "losses": [{"field": loss.field, "action": loss.action} for loss in losses] or None,
+            "streaming": streaming,
+            "cost": {"amount": cost["amount"], "unit": cost.get("unit")} if cost.get("amount") else None,
+        }
+        life.out["late"] = {key: value for key, value in late.items() if value is not None}
         told = {
-            "x-engine-losses": late,
-            "x-engine-streaming": "fallback" if job.record.streamed == "fallback" else "",
+            "x-engine-losses": ", ".join(f"{loss.field}={loss.action}" for loss in losses),
+            "x-engine-streaming": streaming or "",
             "x-engine-cost": f"{cost['amount']} {cost.get('unit') or ''}".strip() if cost.get("amount") else "",
         }
         return b"".join(client.comment(f"{name}: {text}"[:_NOTE_CHARS]) for name, text in told.items() if text)

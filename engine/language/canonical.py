@@ -204,6 +204,7 @@ REPLY: Final = object_of(
         "cost": COST,
         "meta": ANY,
         "losses": array_of(LOSS),
+        "late": object_of({}, {"losses": array_of(LOSS), "streaming": enum_of("fallback"), "cost": COST}),
     },
 )
 """`out`: the reply. The keys of choice 0 are also on `out` itself."""

@@ -24,7 +24,7 @@ from engine.config import GatewayConfig
 from engine.errors import ErrorInfo, RequestError
 from engine.gateway.call import ClientCall, Record, new_request_id
 from engine.gateway.delivery import StreamReply
-from engine.gateway.gateway import Gateway, Plans
+from engine.gateway.gateway import Gateway, Plans, id_headers
 from engine.gateway.log import ENGINE, write_access
 from engine.server.auth import authenticate
 from engine.server.body import ClientGone, read_body, until_gone
@@ -126,7 +126,7 @@ class Door:
         """Send a streamed answer; raises ClientGone when the client leaves before it is over."""
         visit.record.status = reply.status
         headers = (
-            {**reply.headers, **cors_headers(visit.head, self._config.cors)}
+            {**reply.headers, **cors_headers(visit.head, self._config.cors, reply.headers)}
             if self._config.cors.origins
             else reply.headers
         )
@@ -193,7 +193,8 @@ class Door:
     def _failed(self, visit: _Visit, info: ErrorInfo) -> ClientReply:
         reply = self.gateway.error_reply(visit.dialect, info, visit.record.request_id)
         visit.record.code = info.code or info.type
-        return ClientReply(reply.status, {**reply.headers, "x-request-id": visit.record.request_id}, reply.body)
+        headers = {**reply.headers, **id_headers(visit.dialect, visit.record.request_id)}
+        return ClientReply(reply.status, headers, reply.body)
 
     def _log(self, visit: _Visit, reply: ClientReply | None, begun: float) -> None:
         record = visit.record
@@ -210,7 +211,7 @@ class Door:
     def _with_cors(self, visit: _Visit, reply: ClientReply) -> ClientReply:
         if not self._config.cors.origins:
             return reply
-        headers = {**reply.headers, **cors_headers(visit.head, self._config.cors)}
+        headers = {**reply.headers, **cors_headers(visit.head, self._config.cors, reply.headers)}
         return ClientReply(reply.status, headers, reply.body)
 
     def alive(self) -> ClientReply:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engine.config import CorsConfig
 from engine.server.head import Head
 
-EXPOSED: Final = "x-request-id, retry-after, x-engine-upstream, x-engine-endpoint, x-engine-losses, x-engine-generation"
+_PLAIN: Final = frozenset(
+    {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "pragma"}
+)
+"""What a page may read unasked."""
 
 
-def cors_headers(head: Head, cors: CorsConfig) -> Mapping[str, str]:
-    """The headers that let a page read the answer; empty when its origin is not allowed.
+def cors_headers(head: Head, cors: CorsConfig, sent: Iterable[str] = ()) -> Mapping[str, str]:
+    """The headers that let a page read the answer and what is `sent` with it; empty when its origin is not allowed.
 
     Credentials in the browser's sense (cookies) are never allowed: keys travel in headers.
     """
     origin = head.first("origin")
     if origin is None or not cors.origins:
         return {}
+    exposed = ", ".join(name for name in sent if name not in _PLAIN)
+    shown = {"access-control-expose-headers": exposed} if exposed else {}
     if "*" in cors.origins:
-        return {"access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED}
+        return {"access-control-allow-origin": "*", **shown}
     if origin not in cors.origins:
         return {"vary": "Origin"}
-    return {"access-control-allow-origin": origin, "access-control-expose-headers": EXPOSED, "vary": "Origin"}
+    return {"access-control-allow-origin": origin, **shown, "vary": "Origin"}
 
 
 def is_preflight(head: Head, cors: CorsConfig) -> bool:

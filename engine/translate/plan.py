@@ -426,5 +426,7 @@ class DialectPlan:
     losses: tuple[LossRule, ...]
     base_path: str = ""
     """What a client's base URL ends in."""
+    request_id: str | None = None
+    """The header in which its clients look for the request's id, in lower case."""
     keeps_state: str | None = None
     """Where reasoning state of another wire can ride (see `keeping`)."""

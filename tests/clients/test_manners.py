@@ -115,6 +115,24 @@ def test_every_refusal_is_in_the_dialects_shape(speaker: Speaker) -> None:
         assert found in ("", kind)
 
 
+def test_every_answer_tells_the_id_of_its_request(speaker: Speaker) -> None:
+    """Whole, streamed or refused, in the header that the dialect's clients look at too, and pages may read it."""
+    page = {"origin": PAGE}
+    answers = [
+        speaker.ask("ping"),
+        speaker.ask("ping", stream=True),
+        speaker.send(json={}, headers=page),
+        speaker.send(path=speaker.nowhere, json={}),
+        speaker.send(json={}, headers={"authorization": "Bearer nope"}),
+    ]
+    for answer in answers:
+        own = "request-id" if speaker.dialect == "anthropic.messages" else "x-request-id"
+        assert answer.headers[own] == answer.headers["x-request-id"]
+        assert answer.headers[own].startswith("req_")
+        assert ("request-id" in answer.headers) == (own == "request-id")
+    assert own in answers[2].headers["access-control-expose-headers"].split(", ")
+
+
 def test_a_head_that_is_too_large_is_told_in_the_dialects_shape(speaker: Speaker) -> None:
     """Even what is refused before anything else is looked at."""
     answer = speaker.send(json={}, headers={"x-long": "x" * 40_000})

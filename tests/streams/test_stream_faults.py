@@ -11,10 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.fake_upstream import FakeUpstream, raw, reply, then_silence
-from tests.streams.stage import Stage, staged
+from tests.streams.conftest import Stages
+from tests.streams.stage import CHATS, Stage, staged
+
 
 WHOLE = "This is a mock answer."
 HALF = "This is a"
+
+
+@pytest.fixture(params=CHATS)
+def native(request: pytest.FixtureRequest, stages: Stages) -> Stage:
+    """Every chat endpoint whose upstream streams; the other endpoints have two of the faults in `tests/matrix`."""
+    return stages.get(request.param, "native")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ TEXT = b'data: {"text":"a"}\n\n'
 GOOD = TEXT + b'data: {"finish":"stop","usage":{"prompt_tokens":3,"completion_tokens":1}}\n\ndata: [DONE]\n\n'
 LONG = b'data: {"text":"' + b"a" * 200 + b'"}\n\n'
 CHUNKS = 100_000
+COST = {"amount": 0.5, "unit": "coins"}
 
 
 def _plain(folder: Path, url: str, upstream: str = "", more: str = "") -> AbstractContextManager[Stage]:
@@ -250,6 +251,24 @@ def test_an_upstream_that_refuses_to_stream_is_asked_again(tmp_path: Path, recor
     assert ": x-engine-streaming: fallback" in heard.comments
     assert ["fallback", "emulated"] == [each["streamed"] for each in records]
     assert (2, 1, {}) == (counts["attempts"], counts["fallbacks"], counts["failures"])
+
+
+@pytest.mark.parametrize(("told", "late"), [("true", {"streaming": "fallback", "cost": COST}), ("false", None)])
+def test_lines_without_comments_tell_it_in_the_last(tmp_path: Path, told: str, late: dict[str, Any] | None) -> None:
+    """What SSE says in comments before its end stands in a key of its own, and only there."""
+    refused = reply_json({"error": "unknown field: stream"}, status="400 Bad Request")
+    choices = [{"message": {"content": "pong"}, "finish_reason": "stop"}]
+    whole = reply_json({"choices": choices, "price": {"total": 0.5}})
+    with (
+        FakeUpstream(refused, whole) as upstream,
+        staged("straico.chat.v0", url=upstream.url, more=f"expose: {{headers: {told}}}", folder=tmp_path) as stage,
+    ):
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "ping"}]}
+        answer = httpx.post(f"{stage.origin}/api/chat", json=body, timeout=20)
+
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert ("pong", True) == ("".join(line["message"]["content"] for line in lines), lines[-1]["done"])
+    assert [None] * (len(lines) - 1) + [late] == [line.get("x_engine") for line in lines]
 
 
 @pytest.mark.parametrize(("policy", "status", "calls"), [("true", 200, 2), ("false", 502, 1)])

@@ -77,6 +77,7 @@ class _Dialect:
             digest=digest_of(self.root),
             wire=literal_text(self.root.get("wire")),
             base_path=literal_text(self.root.get("base_path")) or "",
+            request_id=literal_text(self.root.get("request_id")),
             keeps_state=literal_text(self.root.get("keeps_state")),
             options=self.options,
             operations=operations,

@@ -116,6 +116,11 @@ DIALECT: Final = Object(
         "base_path": Field(
             _PATH, "What a client's base URL ends in; without it a client is pointed at the server itself."
         ),
+        "request_id": Field(
+            Text(r"[a-z0-9-]{1,64}", "a header name in lower case"),
+            "The header in which clients look for the id of their request, on every answer; `x-request-id` is always"
+            " there too.",
+        ),
         "keeps_state": Field(
             Text(choices=("blocks", "call_ids")),
             "Where clients bring back reasoning state of another wire: as the `state` of reasoning, which must be sent"
