@@ -137,7 +137,9 @@ class Streams:
         if self.asks_for_stream(job.upstream, plan, job.model):
             probing = self._mode(job.upstream, plan, job.model) == "probe"
             unknown = probing and self._probes.streams(job.upstream.name, job.model) is None
-            source, within_s = self._native(job, life, client, unknown), self._config.commit_after_s
+            source = self._native(job, life, client, unknown)
+            # What is not known to stream may answer whole, and late: the client needs signs of life.
+            within_s = self._config.grace_s if unknown else self._config.commit_after_s
         else:
             source, within_s = self._emulated(job, life, client), self._config.grace_s
         beat = job.upstream.heartbeat

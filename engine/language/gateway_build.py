@@ -140,7 +140,14 @@ class _Builder:
             return (RouteConfig("default", ("*",), next(iter(upstreams)), _always),)
         if not routes and upstreams:
             self._report("there are several upstreams and no route says which serves what", self._node("upstreams"))
-        return tuple(self._route(name, values) for name, values in routes.items())
+        made = tuple(self._route(name, values) for name, values in routes.items())
+        for place, route in enumerate(made[:-1]):
+            if route.when is None and "*" in route.models:
+                behind = made[place + 1].name
+                message = f"the route {behind!r} is never taken: {route.name!r} before it takes every model"
+                self._report(message, self._node("routes", behind), (f"put it before {route.name!r}",))
+                break
+        return made
 
     def _route(self, name: str, values: JsonObject) -> RouteConfig:
         if values["to"] not in self._document["upstreams"]:

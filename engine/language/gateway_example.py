@@ -22,7 +22,7 @@ _EDITORS: Final = (
 )
 
 
-def annotated_example(endpoint: str = "my.endpoint.v1") -> str:
+def annotated_example(endpoint: str) -> str:
     """A complete gateway file for one upstream: every key with its sentence, what has a default commented out."""
     how = "Lines behind `#` show defaults and examples; flags and ENGINE_… variables override this file."
     lines = [f"# {GATEWAY.doc}", f"# {how}", *_EDITORS, ""]

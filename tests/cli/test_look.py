@@ -134,7 +134,10 @@ def test_flatten_names_the_file_of_each_line(cli: Cli, desk: Path) -> None:
 
 def test_init_writes_a_file_once(cli: Cli, desk: Path) -> None:
     """It does not overwrite without --force, and what it writes is a valid config."""
-    assert cli("init", "--endpoint", "acme.chat").code == 0
+    nothing = cli("init", "--endpoint", "acme.chatt")
+    assert (nothing.code, "acme.chat" in nothing.err.partition(";")[2]) == (2, True)
+    assert cli("init").code == 0
+    assert cli("validate", "engine.yaml").code == 0
     refused = cli("init")
     assert refused.code == 2
     assert "--force" in refused.err

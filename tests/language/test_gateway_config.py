@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,25 @@ def test_no_secret_is_ever_shown(tmp_path: Path, endpoints: Mapping[str, Endpoin
 def test_base_urls(url: str, good: bool) -> None:
     """R1, E162: what may be an origin."""
     assert (url_problem(url) is None) is good
+
+
+def test_a_route_behind_one_that_takes_everything(tmp_path: Path) -> None:
+    """It would be silently dead; with a condition on the first one it is not."""
+    file = tmp_path / "engine.yaml"
+    text = """
+    mapping: gateway/1
+    upstreams: {a: {endpoint: straico.chat.v0}, b: {endpoint: straico.chat.v2}}
+    routes:
+      first: {%sto: a}
+      second: {models: ["gpt-*"], to: b}
+    """
+    file.write_text(textwrap.dedent(text) % "")
+    with pytest.raises(MappingError) as caught:
+        load_config(file, environment=ENVIRONMENT)
+    assert "the route 'second' is never taken" in str(caught.value)
+
+    file.write_text(textwrap.dedent(text) % "when: '=req.stream == `true`', ")
+    assert load_config(file, environment=ENVIRONMENT).routes
 
 
 def test_the_annotated_example_is_a_config(tmp_path: Path, endpoints: Mapping[str, EndpointPlan]) -> None:

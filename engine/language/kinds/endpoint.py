@@ -348,6 +348,12 @@ class _Endpoint:
                     length=len(name),
                     help=(*did_you_mean(name, reads.fields), f"read it: {name}: =req.{name}"),
                 )
+            low, high = spec.get("min"), spec.get("max")
+            if low is not None and high is not None and low > high:
+                self.problems.add(
+                    "E180", f"no value of {name!r} is at least {low:g} and at most {high:g}", entry.value.mark,
+                    help=(f"min: {high:g}, max: {low:g}   if they were written the wrong way round",),
+                )  # fmt: skip
             policies[name] = ParamPolicy(
                 name, spec.get("min"), spec.get("max"), spec.get("over") or "clamp", spec.get("unsupported")
             )

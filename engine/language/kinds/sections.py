@@ -132,8 +132,9 @@ def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
     for name, rule in entries_of(node):
         if catch_all is not None:
             compiler.problems.add(
-                "E200", f"the rule {name!r} is never reached: {catch_all!r} before it takes everything", rule.mark
-            )
+                "E200", f"the rule {name!r} is never reached: {catch_all!r} before it takes everything", rule.mark,
+                help=(f"put it before {catch_all!r}",),
+            )  # fmt: skip
         when, status, raised = rule.get("when"), rule.get("status"), rule.get("raise")
         if raised is None:
             continue
@@ -148,10 +149,12 @@ def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
                     "an answer of `until` that is to be asked for again is `again_when` of its step",
                 ),
             )  # fmt: skip
+        matches = status_matcher(status)
+        _check_reached(compiler, rules, name, matches, rule)
         rules.append(
             ErrorRule(
                 name,
-                status_matcher(status),
+                matches,
                 compiler.condition(when, env) if when is not None else None,
                 _object_build(build),
             )
@@ -162,6 +165,25 @@ def compile_errors(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
             length=len(catch_all), help=("say for which: status: [4xx, 5xx], or a `when`",),
         )  # fmt: skip
     return tuple(rules)
+
+
+def _check_reached(
+    compiler: TreeCompiler,
+    before: list[ErrorRule],
+    name: str,
+    matches: Callable[[int], bool] | None,
+    rule: MappingNode,
+) -> None:
+    """E200 for a rule all of whose statuses are taken by rules without a condition before it."""
+    if matches is None:
+        return
+    plain = [each for each in before if each.when is None and each.matches is not None]
+    wanted = [status for status in range(100, 600) if matches(status)]
+    if wanted and all(any(each.matches(status) for each in plain if each.matches) for status in wanted):
+        compiler.problems.add(
+            "E200", f"the rule {name!r} is never reached: rules before it take all its statuses", rule.mark,
+            help=(f"put it before {next(each.name for each in plain if each.matches and each.matches(wanted[0]))!r}",),
+        )  # fmt: skip
 
 
 def warn_settled_statuses(node: Node | None, problems: Problems, own_file: str) -> None:
