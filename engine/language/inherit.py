@@ -164,7 +164,10 @@ class _Merge:
         self._owner = owner
 
     def mapping(self, base: MappingNode, over: MappingNode, path: str) -> MappingNode:
-        """Merge two maps by key, the base's order first."""
+        """Merge two maps by key, the base's order first.
+
+        Of `errors` the first rule that fits counts and the last takes every failure: new ones go to the head.
+        """
         entries = dict(base.entries)
         for key, entry in over.entries.items():
             place = f"{path}.{key}" if path else key
@@ -176,6 +179,9 @@ class _Merge:
                 self._misses(key, entry, base, path)
             else:
                 self._new(entries, key, entry, place)
+        if path == "errors":
+            new = {key: entry for key, entry in entries.items() if key not in base.entries}
+            entries = {**new, **{key: entry for key, entry in entries.items() if key not in new}}
         return MappingNode(over.mark, entries)
 
     def _over(self, entries: dict[str, Entry], key: str, entry: Entry, place: str) -> None:

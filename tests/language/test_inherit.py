@@ -65,6 +65,19 @@ def test_a_child_adds_a_case_to_its_parents_operator(write_mapping: Make) -> Non
     assert {"a": "AA", "b": "B", "c": "C"} == merged(catalog)["response"]["text"]["cases"]
 
 
+@pytest.mark.parametrize("overlay", [False, True])
+def test_an_error_rule_of_its_own_is_asked_before_the_parents(write_mapping: Make, overlay: bool) -> None:
+    """The parent's last rule takes every failure: behind it a new one would be dead."""
+    busy = {"status": 529, "raise": {"type": "overloaded", "message": "Busy."}}
+    over = {**OVERLAY, "errors": {"$add": {"busy": busy}}}
+    own = {**CHILD, "errors": {"busy": busy}}
+
+    catalog = write_mapping(PARENT, CHILD, over) if overlay else write_mapping(PARENT, own)
+
+    assert [] == found(catalog)
+    assert ["busy", *PARENT["errors"]] == list(merged(catalog)["errors"])
+
+
 def test_replace_and_remove(write_mapping: Make) -> None:
     """`$replace` takes the place of a map or operator; `$remove` deletes."""
     child = {**CHILD, "response": {"text": {"$replace": {"$first": ["=res.a", "x"]}}}, "params": {"$remove": True}}
