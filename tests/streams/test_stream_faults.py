@@ -14,7 +14,6 @@ from tests.gateway.fake_upstream import FakeUpstream, raw, reply, then_silence
 from tests.streams.conftest import Stages
 from tests.streams.stage import CHATS, Stage, staged
 
-
 WHOLE = "This is a mock answer."
 HALF = "This is a"
 
