@@ -225,6 +225,8 @@ W402 deprecated construct
     it.
 W403 `||` where absence is meant
     `x || literal` also replaces false, 0, an empty text and an empty list. Use `not_null(x, literal)` or `$first`.
+W404 a draft's CHECK is still here
+    `engine new` marks what it guessed with the word CHECK in a comment. Look at it, mend it, and remove the comment.
 R001 required value is missing at run time
     The data had no value at this path; its shape is in the notes, its values are hidden. Replay the request with
     `--explain`.

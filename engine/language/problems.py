@@ -115,6 +115,10 @@ class Sources:
         for file, text in others._texts.items():
             self.add(file, text)
 
+    def text(self, file: str) -> str:
+        """The text of `file`, or nothing if it is not known."""
+        return self._texts.get(file, "")
+
     def line(self, file: str, number: int) -> str | None:
         """Line `number` (from 1) of `file` without its end, or None if it is not known."""
         if file not in self._lines:

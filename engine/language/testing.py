@@ -1,4 +1,4 @@
-"""Run the inline tests of a whole catalog and report failures as diagnostics (E300, W401)."""
+"""Run the inline tests of a whole catalog; failures are E300, what is untested W401, what is unfinished W404."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from engine.language.cases import Case, Failure, cases_of, run_dialect_case, run_endpoint_case
 from engine.language.catalog import Catalog
 from engine.language.inherit import Resolved
+from engine.language.leftovers import warn_left_checks
 from engine.language.problems import Problems
 from engine.language.toolformat_cases import run_toolformat_case
 
@@ -50,6 +51,9 @@ def run_tests(catalog: Catalog, only: Collection[str] = ()) -> TestReport:
                 report.failed.append(failure)
                 _report(failure, report.problems)
         _warn_untested(kind, resolved, cases, report.problems)
+    for document in catalog.documents:
+        if not only or document.id in only or document.file in only:
+            warn_left_checks(document.file, catalog.sources.text(document.file), report.problems)
     catalog.problems.extend(report.problems)
     return report
 

@@ -54,18 +54,19 @@ DYNAMIC = {"data": {"completions": {"acme/m": {"completion": {"choices": [{"mess
 
 
 def drafted(cli: Cli, folder: Path, curl: str, sample: Any, *more: str) -> dict[str, Any]:
-    """The drafted document; it validates without a warning, its cases pass, and the key is not in it."""
+    """The drafted document; it validates but for its CHECK comments, its cases pass, and the key is not in it."""
     (folder / "call.sh").write_text(curl)
-    (folder / "sample.json").write_text(json.dumps(sample))
+    (folder / "sample.json").write_text(json.dumps(sample) if not isinstance(sample, str) else sample)
     out = folder / "mine" / "drafted.yaml"
 
     done = cli(
         "new", "endpoint", "--from-curl", folder / "call.sh", "--sample", folder / "sample.json", "--out", out, *more
     )
     assert (0, "") == (done.code, done.err)
-    checked = cli("validate", "--release", out)
+    checked = cli("validate", out)
 
-    assert (0, "checked 1 file, ran 2 tests: no problems\n") == (checked.code, checked.out)
+    warnings = [line.split("[")[1][:4] for line in checked.out.splitlines() if line.startswith("warning")]
+    assert (0, ["W404"]) == (checked.code, warnings)
     assert KEY not in out.read_text()
     (document,) = [each for each in read_catalog([out], shipped=False).documents if each.kind == "endpoint"]
     made: dict[str, Any] = to_json(document.root)
@@ -260,9 +261,204 @@ def test_comments_say_what_was_guessed(cli: Cli, tmp_path: Path) -> None:
     done = cli("new", "endpoint", "--from-curl", tmp_path / "call.sh", "--sample", tmp_path / "s.json")
 
     assert "# Left out: tools." in done.out
-    assert "# Other texts that could be the answer: res.output_text\n" in done.out
+    assert "# CHECK: other texts that could be the answer: res.output_text\n" in done.out
     assert "Not as in the command: body.tools" in done.out
     assert "only the sample's own word is known" in done.out
+
+
+PASSES = """curl -s https://api.quill.example/v2/compose/fountain -H 'X-Quill-Pass: qw_test_12345' -d '{
+  "preamble": "Answer in one line.", "prompt": "Reader: Who?\\n\\nWriter: Me.\\n\\nReader: And?\\n\\nWriter:",
+  "length_cap": "200", "warmth": "0.70", "tag": "t"}'
+"""
+QUILL = {"ok": True, "job": "qc_17", "tier": "fountain", "ms": 412, "meter": {"read": 11, "wrote": 3},
+         "drafts": [{"n": 1, "body": {"text": "George Eliot.", "lang": "en"}, "ended": "DONE"}]}  # fmt: skip
+
+
+def test_an_api_with_words_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    """Numbers as text, the model in the path, a transcript's labels, an end and counts under rare names, a flag."""
+    made = drafted(cli, tmp_path, PASSES, QUILL)
+
+    request, response = made["request"], made["response"]
+    assert ("/v2/compose/{model}", {"model": "=model.name"}) == (request["path"], request["path_params"])
+    assert "=fixed(req.temperature, `2`)" == request["body"]["warmth"]
+    assert request["body"]["length_cap"].startswith("=to_string(not_null(")
+    assert ("=res.job", "=res.tier") == (response["id"], response["model"])
+    assert "=res.drafts[0].ended" == response["finish_reason"]["$switch"]
+    assert {"prompt_tokens": "=res.meter.read", "completion_tokens": "=res.meter.wrote"} == response["usage"]
+    assert "=res.ok == `false`" == made["errors"]["refused"]["when"]
+    tests = made["tests"]
+    assert (
+        "Reader: Who?\n\nWriter: Me.\n\nReader: And?\n\nWriter:"
+        == tests["request-of-the-command"]["expect"]["wire"]["body"]["prompt"]
+    )
+    assert "fountain" == tests["request-of-the-command"]["given"]["request"]["model"]
+    assert {"text": "George Eliot.", "finish_reason": "stop", "model": "fountain"}.items() <= tests[
+        "reply-of-the-sample"
+    ]["expect"]["result"].items()
+
+
+def test_constants_and_what_is_missing_are_marked(cli: Cli, tmp_path: Path) -> None:
+    """Each constant that was taken over says CHECK; what a sample does not show is a line to fill in."""
+    drafted(cli, tmp_path, PASSES, {"text": "Ho."})
+
+    text = (tmp_path / "mine" / "drafted.yaml").read_text()
+    assert "    tag: t  # CHECK: a constant of the command\n" in text
+    assert "  # not found in the command: top_p, stop; such a line is  top_p: =req.top_p\n" in text
+    for part in ("id", "model", "finish_reason", "usage", "models"):
+        assert f"# not found: {part}; if" in text
+    assert "path: /v2/compose/fountain" in text
+    released = cli("validate", "--release", tmp_path / "mine")
+    assert (1, True) == (released.code, "warning[W404]: a draft's CHECK is still here" in released.out)
+
+
+def test_system_messages_stand_in_one_place(cli: Cli, tmp_path: Path) -> None:
+    """With a field of their own they are not in the prompt, too."""
+    drafted(cli, tmp_path, PASSES, QUILL, "--id", "acme.chat")
+    chat = {"model": "c", "messages": [{"role": "system", "content": "A."}, {"role": "user", "content": "hi"}]}
+    (tmp_path / "request.json").write_text(json.dumps(chat))
+    sent = cli("translate", "--dialect", "openai.chat", "--endpoint", "acme.chat", "--mappings", tmp_path / "mine",
+               tmp_path / "request.json")  # fmt: skip
+
+    assert ("A.", "Reader: hi\n\nWriter:") == (sent.json["body"]["preamble"], sent.json["body"]["prompt"])
+
+
+# -- streams and tools
+
+ASKS = """curl https://api.acme.example/say -H 'acme-key: $K' --json '{"model": "l", "prompt": "hi", "stream": true}'"""
+COMMON_TOOLS = """curl https://api.acme.example/chat -H "Authorization: Bearer $K" --json '{
+  "model": "l", "stream": true,
+  "messages": [{"role": "user", "content": "hi"}], "tool_choice": "auto",
+  "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]}'"""
+NAMED_TOOLS = """curl https://api.acme.example/chat -H "acme-key: $K" --json '{"model": "l", "stream": true,
+  "messages": [{"role": "user", "content": "hi"}], "tools": [{"name": "f", "schema": {"type": "object"}}]}'"""
+DELTAS = """data: {"id":"c1","choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}
+
+data: {"id":"c1","choices":[{"delta":{"content":"Hel"},"finish_reason":null}]}
+
+data: {"id":"c1","choices":[{"delta":{"content":"lo"},"finish_reason":null}]}
+
+data: {"id":"c1","choices":[{"delta":{},"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}
+
+data: [DONE]
+
+"""
+CALL_DELTAS = DELTAS.replace(
+    '"delta":{}', '"delta":{"tool_calls":[{"index":0,"id":"t1","function":{"name":"f","arguments":"{}"}}]}'
+)
+LINES = """{"message":{"content":"Hel"},"done":false}
+{"message":{"content":"lo"},"done":false}
+{"message":{"content":""},"done":true,"done_reason":"length","prompt_eval_count":3,"eval_count":2}
+"""
+TOTALS = """event: open\r
+data: {"id":"c1"}\r
+\r
+event: reasoning\r
+data: {"text":"Hm"}\r
+\r
+event: text\r
+data: {"text":"Hel"}\r
+\r
+event: text\r
+data: {"text":"Hello"}\r
+\r
+event: close\r
+data: {"stop":"MAXED","usage":{"input":3,"output":2}}\r
+\r
+"""
+BLOCKS = """data: {"type":"begin","message":{"id":"c1","usage":{"input_tokens":3}}}
+
+data: {"type":"block","index":0,"block":{"type":"text","text":""}}
+
+data: {"type":"more","index":0,"delta":{"type":"text","text":"Hel"}}
+
+data: {"type":"more","index":0,"delta":{"type":"text","text":"lo"}}
+
+data: {"type":"block","index":1,"block":{"type":"tool_use","id":"t1","name":"f","input":{}}}
+
+data: {"type":"more","index":1,"delta":{"type":"input_json","partial_json":"{\\"a\\":"}}
+
+data: {"type":"more","index":1,"delta":{"type":"input_json","partial_json":"1}"}}
+
+data: {"type":"late","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":2}}
+
+data: {"type":"over"}
+
+"""
+USE = {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}
+PARTS_OF_CALLS = {"content": [{"type": "text", "text": "Hm."}, USE], "stop_reason": "tool_use"}
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("sample", "stream", "result"),
+    [
+        (DELTAS, {"framing": "sse", "done": "=ev.data == '[DONE]'"}, {"id": "c1", "finish_reason": "length"}),
+        (LINES, {"framing": "ndjson"}, {"finish_reason": "length"}),
+        (TOTALS, {"framing": "sse", "select": "=ev.event"}, {"id": "c1", "reasoning": "Hm", "finish_reason": "length"}),
+        (BLOCKS, {"framing": "sse", "select": "=ev.json.type"}, {"id": "c1", "finish_reason": "tool_calls",
+            "tool_calls": [{"id": "t1", "name": "f", "arguments": '{"a":1}'}]}),
+    ],
+    ids=["deltas", "lines", "totals", "blocks"],
+)  # fmt: skip
+def test_a_stream_is_drafted(
+    cli: Cli, tmp_path: Path, sample: str, stream: dict[str, Any], result: dict[str, Any]
+) -> None:
+    """Framing, terminator, kinds of frames, pieces and totals; the sample is the first case."""
+    made = drafted(cli, tmp_path, ASKS, sample)
+
+    assert stream.items() <= made["stream"].items()
+    assert "native" == made["capabilities"]["streaming"]
+    assert "=ctx.stream" == made["request"]["body"]["stream"]
+    case = made["tests"]["stream-of-the-sample"]
+    assert sample.rstrip("\n") == case["given"]["stream"].rstrip("\n")
+    assert {"text": "Hello", "usage": USAGE, **result} == case["expect"]["result"]
+
+
+def test_without_a_key_for_it_the_endpoint_only_streams(cli: Cli, tmp_path: Path) -> None:
+    """A sample of a stream alone, and nothing in the command that asks for one."""
+    made = drafted(cli, tmp_path, ASKS.replace(', "stream": true', ""), LINES)
+
+    assert "only" == made["capabilities"]["streaming"]
+    assert "# CHECK: how is a stream asked for?" in (tmp_path / "mine" / "drafted.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("curl", "reply", "stream", "calls"),
+    [
+        (COMMON_TOOLS, CHAT, DELTAS, "=res.choices[0].message.tool_calls"),
+        (COMMON_TOOLS, CHAT, CALL_DELTAS, "=res.choices[0].message.tool_calls"),
+        (COMMON_TOOLS, None, CALL_DELTAS, "=res.choices[0].message.tool_calls"),
+        (NAMED_TOOLS, PARTS_OF_CALLS, BLOCKS, "=res.content"),
+        (NAMED_TOOLS, PARTS_OF_CALLS, None, "=res.content"),
+    ],
+)
+def test_tools_are_drafted_where_samples_show_calls(
+    cli: Cli, tmp_path: Path, curl: str, reply: Any, stream: str | None, calls: str
+) -> None:
+    """The offer in the command's form, the calls of replies and streams; a case offers one."""
+    (tmp_path / "more.txt").write_text(stream or "")
+    more = ("--sample", str(tmp_path / "more.txt")) if reply is not None and stream is not None else ()
+    made = drafted(cli, tmp_path, curl, reply if reply is not None else stream, *more)
+
+    assert "native" == made["capabilities"]["tools"]
+    assert calls == made["response"]["tool_calls"]["$each"]
+    wire = made["tests"]["request-of-the-command"]["expect"]["wire"]["body"]
+    assert "f" in json.dumps(wire["tools"])
+    if reply is PARTS_OF_CALLS:
+        result = made["tests"]["reply-of-the-sample"]["expect"]["result"]
+        assert ("Hm.", [{"id": "t1", "name": "f", "arguments": {"a": 1}}]) == (result["text"], result["tool_calls"])
+    if stream is not None:
+        assert "tool_call" in json.dumps(made["stream"])
+
+
+def test_samples_are_one_reply_and_one_stream(cli: Cli, tmp_path: Path) -> None:
+    """A second one of a sort, and what is neither, is told."""
+    for name, text in (("call.sh", ASKS), ("a", LINES), ("b", LINES), ("c", "<html>")):
+        (tmp_path / name).write_text(text)
+    ask = ("new", "endpoint", "--from-curl", tmp_path / "call.sh", "--sample", tmp_path / "a", "--sample")
+
+    assert "is a second stream; give one of each" in cli(*ask, tmp_path / "b").err
+    assert "is neither JSON nor a stream" in cli(*ask, tmp_path / "c").err
 
 
 @pytest.mark.parametrize(

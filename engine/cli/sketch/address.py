@@ -27,9 +27,9 @@ class Address:
     notes: list[str] = field(default_factory=list)
 
 
-def draft_address(path: str, *, has_model: bool, replied: Collection[str]) -> Address:
-    """The path of a command. `has_model`: the body names the model; `replied` are the short texts of the reply."""
-    made = Address(path)
+def draft_address(path: str, model: str | None, replied: Collection[str]) -> Address:
+    """The path of a command. `model` is the one that its body names; `replied` are the short texts of the reply."""
+    made, has_model = Address(path), model is not None
     found = list(_PLACEHOLDER.finditer(path))
     names = {each[0]: _name(each) for each in found}
     for text, name in names.items():
@@ -47,6 +47,8 @@ def draft_address(path: str, *, has_model: bool, replied: Collection[str]) -> Ad
             )
     if not has_model and made.model is None:
         _find_model(made, replied)
+    elif model is not None and (named := re.search(rf"(?<=/){re.escape(model)}(?=[/:]|$)", made.path)):
+        _put_model(made, named.start(), model)
     return made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,18 +18,22 @@ import click
 from engine.cli.sketch.address import Address, draft_address
 from engine.cli.sketch.credentials import Credentials, take_credentials
 from engine.cli.sketch.curl import CurlCall
-from engine.cli.sketch.reply import draft_reply
-from engine.cli.sketch.request import RequestDraft, draft_body, literal
+from engine.cli.sketch.leaves import Path as SamplePath
+from engine.cli.sketch.leaves import leaves_of, short_texts
+from engine.cli.sketch.reply import ReplyDraft, draft_errors, draft_reply, guess_reply, whole_path
+from engine.cli.sketch.request import RequestDraft, constant, draft_body
+from engine.cli.sketch.samples import Samples
+from engine.cli.sketch.stream import StreamDraft, add_calls, draft_stream
+from engine.cli.sketch.tools import Calls, add_tools, common_calls, draft_tools, find_calls, is_common
 from engine.cli.sketch.yaml_text import yaml_lines
 from engine.errors import EngineError, MappingError
-from engine.language.cases import FIXED_ID, FIXED_NOW, differences, json_codec, target_for, wire_of
+from engine.language.cases import Case, differences, endpoint_outcome
 from engine.language.catalog import read_catalog
 from engine.language.diagnostics import render_text
-from engine.translate.exchange import build_chat_request, read_reply, request_scope
+from engine.language.problems import Mark
+from engine.language.reader import MappingNode
 from engine.translate.losses import Losses
 from engine.translate.plan import EndpointPlan
-from engine.translate.prepare import prepare
-from engine.translate.wire import Context, UpstreamReply
 from engine.types import Json, JsonObject
 
 _HEAD: Final = """\
@@ -38,26 +43,37 @@ _HEAD: Final = """\
 # CHECK     every line that says so, then this one:  engine validate --release {file}
 # Try it    {try_it}
 """
-_ERRORS: Final = {
-    "$first": ["=as_string(res.error.message)", "=as_string(res.error)", "=as_string(res.message)",
-               "=as_string(res.detail)", "=raw"],
-}  # fmt: skip
 _LOOPBACK: Final = ("localhost", "127.", "[::1]")
 
 
-def draft_file(call: CurlCall, sample: Json, identifier: str | None, file: str) -> str:
+@dataclass(slots=True)
+class _Draft:
+    """The parts of a file on their way into it."""
+
+    call: CurlCall
+    samples: Samples
+    sent: Json
+    request: RequestDraft
+    address: Address
+    reply: ReplyDraft
+    stream: StreamDraft | None
+    native: bool
+
+    def streaming(self) -> str:
+        """The capability."""
+        if self.stream is None:
+            return "synthetic"
+        return "native" if self.samples.reply is not None or self.request.streams else "only"
+
+
+def draft_file(call: CurlCall, samples: Samples, identifier: str | None, file: str) -> str:
     """The text of a mapping file. Raises UsageError for what cannot be drafted, MappingError for a draft that fails."""
     identifier = identifier or _id_of(call)
     prefix = re.sub(r"\W+", "_", identifier.split(".")[0]).upper()
     credentials = take_credentials(call, prefix)
-    sent = call.body
-    request = draft_body(sent) if sent is not None else RequestDraft(None, {}, [], has_text=False)
-    reply = draft_reply(sample)
-    address = draft_address(call.path, has_model="model" in request.request, replied=())
-    if address.model is not None:
-        request.request["model"] = address.model
+    draft = _drafted(call, samples)
     variables = " ".join(f"{each['env']}=…" for each in credentials.secrets.values())
-    try_it = f'{variables} engine try {identifier} "hi" --model {request.request.get("model") or "MODEL"}'.strip()
+    try_it = f'{variables} engine try {identifier} "hi" --model {draft.request.request.get("model") or "MODEL"}'.strip()
     lines = [
         *_HEAD.format(file=file, try_it=try_it).rstrip("\n").split("\n"),
         *yaml_lines({"mapping": "endpoint/1", "id": identifier}),
@@ -67,24 +83,10 @@ def draft_file(call: CurlCall, sample: Json, identifier: str | None, file: str) 
         "",
         *(f"# {note}" for note in credentials.notes),
         *_auth_lines(credentials),
-        "# One answer in one piece, no tools; see docs/writing-mappings.md for `stream` and for tools.",
-        "capabilities: {streaming: synthetic, tools: none, system: native}",
-        "",
-        *_option_lines(address),
-        *(f"# {note}" for note in (*address.notes, *request.notes)),
-        "request:",
-        *yaml_lines(_request(call, address, request), 2),
-        "",
-        *(f"# {note}" for note in reply.notes),
-        "response:",
-        *yaml_lines(reply.tree, 2),
-        "",
-        "# CHECK: what does a failure look like, and is there one inside a 200?",
-        "errors:",
-        *yaml_lines({"any": {"status": ["4xx", "5xx"], "raise": {"message": _ERRORS}}}, 2),
+        *_body_lines(draft),
     ]
     head = "\n".join(lines) + "\n"
-    text = head + "\n" + "\n".join(_cases(_plan(head, identifier), request, sample, sent, address.options)) + "\n"
+    text = head + "\n" + "\n".join(_cases(_plan(head, identifier), draft)) + "\n"
     for value in credentials.values:
         if value in text:
             raise click.UsageError(
@@ -92,6 +94,89 @@ def draft_file(call: CurlCall, sample: Json, identifier: str | None, file: str) 
             )
     _plan(text, identifier)
     return text
+
+
+def _drafted(call: CurlCall, samples: Samples) -> _Draft:
+    """All parts; tools are native where the command offers some and every sample is understood to tell of calls."""
+    request = draft_body(call.body) if call.body is not None else RequestDraft()
+    stream = draft_stream(samples.stream, samples.framing) if samples.stream is not None else None
+    replied = short_texts(leaves_of(samples.reply))
+    address = draft_address(call.path, request.request.get("model"), replied)
+    if address.model is not None:
+        request.request["model"] = address.model
+    offer = draft_tools(request.tools)
+    wanted = offer is not None
+    said = replied.get(str(address.model))
+    calls = find_calls(samples.reply) if wanted else None
+    reply = _reply(samples, stream, said, calls)
+    if wanted and calls is None:
+        calls = _likely_calls(reply, stream, common=is_common(offer))
+        reply = _reply(samples, stream, said, calls) if calls is not None else reply
+    native = calls is not None and (stream is None or _stream_has_calls(stream))
+    if native and offer is not None:
+        add_tools(request, offer)
+    elif request.tools:
+        keys = ", ".join(request.tools)
+        request.notes.append(
+            f"Left out: {keys}. A sample with a call shows how; see docs/writing-mappings.md for tools."
+        )
+    return _Draft(call, samples, call.body, request, address, reply, stream, native)
+
+
+def _reply(samples: Samples, stream: StreamDraft | None, model: SamplePath | None, calls: Calls | None) -> ReplyDraft:
+    if samples.reply is not None or stream is None:
+        return draft_reply(samples.reply, model, calls)
+    return guess_reply(stream.text, calls)
+
+
+def _likely_calls(reply: ReplyDraft, stream: StreamDraft | None, *, common: bool) -> Calls | None:
+    """Where no reply has a call: where the stream has them, or beside the text of a message, as most APIs do."""
+    if stream is not None and stream.calls is not None:
+        return replace(stream.calls, holder=whole_path(stream.calls.holder))
+    text = reply.text or ()
+    return common_calls((*text[:-1], "tool_calls")) if common and text[-2:] == ("message", "content") else None
+
+
+def _stream_has_calls(stream: StreamDraft) -> bool:
+    if not stream.has_calls and stream.text[-2:] == ("delta", "content") and "emit" in stream.tree:
+        add_calls(stream, common_calls((*stream.text[:-1], "tool_calls")))
+    return stream.has_calls
+
+
+def _body_lines(draft: _Draft) -> Iterator[str]:
+    """The sections behind `auth`."""
+    about = "" if draft.stream is None else " and streamed"
+    tools = "tools" if draft.native else "no tools"
+    yield f"# Answers in one piece{about}, {tools}; more is in docs/writing-mappings.md and docs/streaming.md."
+    tools = "native" if draft.native else "none"
+    yield from yaml_lines({"capabilities": {"streaming": draft.streaming(), "tools": tools, "system": "native"}})
+    yield ""
+    if draft.address.options:
+        yield from yaml_lines({"options": {name: {"type": "string"} for name in draft.address.options}})
+        yield ""
+    yield from (f"# {note}" for note in (*draft.address.notes, *draft.request.notes))
+    yield "request:"
+    yield from yaml_lines(_request(draft), 2)
+    yield from (f"  # {line}" for line in draft.request.missing())
+    yield ""
+    yield from (f"# {note}" for note in draft.reply.notes)
+    yield "response:"
+    yield from yaml_lines(draft.reply.tree, 2)
+    yield from (f"  # {line}" for line in draft.reply.missing())
+    yield ""
+    if draft.stream is not None:
+        yield "# Guessed from the sample; each frame is shown by:  engine trace SAMPLE --endpoint ID --dialect ID"
+        if not draft.request.streams:
+            yield "# CHECK: how is a stream asked for? A key of the body (=ctx.stream), or a path (stream.request)?"
+        yield from (f"# {note}" for note in draft.stream.notes)
+        yield "stream:"
+        yield from yaml_lines(draft.stream.tree, 2)
+        yield ""
+    yield "# CHECK: what does a failure look like, and is there one inside a 200?"
+    yield "errors:"
+    yield from yaml_lines(draft_errors(draft.samples.reply), 2)
+    yield ""
+    yield "# not found: models; if the API lists them:  models: {request: {method: GET, path: /…}, list: …}"
 
 
 def _id_of(call: CurlCall) -> str:
@@ -114,24 +199,19 @@ def _auth_lines(credentials: Credentials) -> Iterator[str]:
         yield "auth: {none: true}  # CHECK: the command has no credential that was recognized"
 
 
-def _option_lines(address: Address) -> Iterator[str]:
-    if address.options:
-        yield from yaml_lines({"options": {name: {"type": "string"} for name in address.options}})
-        yield ""
-
-
-def _request(call: CurlCall, address: Address, request: RequestDraft) -> JsonObject:
+def _request(draft: _Draft) -> JsonObject:
+    call, address = draft.call, draft.address
     made: JsonObject = {"method": call.method, "path": address.path}
     if address.params:
         made["path_params"] = address.params
     if call.query:
-        made["query"] = literal(call.query)
+        made["query"] = constant(call.query)
     if call.headers:
-        made["headers"] = literal(call.headers)
+        made["headers"] = constant(call.headers)
     if call.encode != "json":
         made["encode"] = call.encode
-    if request.tree is not None:
-        made["body"] = request.tree
+    if draft.request.tree is not None:
+        made["body"] = draft.request.tree
     return made
 
 
@@ -148,27 +228,33 @@ def _plan(text: str, identifier: str) -> EndpointPlan:
         return plan
 
 
-def _cases(plan: EndpointPlan, draft: RequestDraft, sample: Json, sent: Json, named: list[str]) -> Iterator[str]:
-    options: JsonObject = {name: name for name in named}
-    target, codec, losses = target_for(plan, options), json_codec(), Losses()
-    request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **draft.request}
-    model = {"id": request["model"], "name": request["model"], "meta": None}
-    context = Context(FIXED_ID, FIXED_NOW)
-    scope = request_scope(target, prepare(plan, request, model["id"], losses), model, context)
-    try:
-        wire = wire_of(build_chat_request(target, scope, losses, codec), codec)
-        result = read_reply(target, plan.response, scope, UpstreamReply(200, {}, codec.dumps(sample)), codec)
-    except EngineError as error:
-        raise click.UsageError(f"the draft cannot be run on the sample: {error}") from error
+def _cases(plan: EndpointPlan, draft: _Draft) -> Iterator[str]:
+    options: JsonObject = {name: name for name in draft.address.options}
+    request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **draft.request.request}
+    given: JsonObject = {**({"options": options} if options else {}), "request": request}
+    wire = _outcome(plan, given)["wire"]
     shown = {key: wire[key] for key in ("method", "url", "query", "body") if key in wire}
     if plan.call.encode == "multipart":
         del shown["body"]
     yield "tests:"
+    sent = draft.sent
     if isinstance(sent, dict) and isinstance(wire.get("body"), dict):
         yield from (f"  # Not as in the command: {line}" for line in list(differences(sent, wire["body"], "body"))[:8])
-    given: JsonObject = {"options": options} if options else {}
-    cases: JsonObject = {
-        "request-of-the-command": {"given": {**given, "request": request}, "expect": {"wire": shown}},
-        "reply-of-the-sample": {"given": {"reply": {"body": sample}}, "expect": {"result": result}},
-    }
+    cases: JsonObject = {"request-of-the-command": {"given": given, "expect": {"wire": shown}}}
+    samples = draft.samples
+    came: dict[str, JsonObject] = {}
+    if samples.reply is not None:
+        came["reply-of-the-sample"] = {"reply": {"body": samples.reply}}
+    if samples.stream is not None:
+        came["stream-of-the-sample"] = {"stream": samples.stream}
+    for name, sample in came.items():
+        cases[name] = {"given": sample, "expect": {"result": _outcome(plan, sample)["result"]}}
     yield from yaml_lines(cases, 2)
+
+
+def _outcome(plan: EndpointPlan, given: JsonObject) -> JsonObject:
+    here = Mark(plan.file, 1, 1)
+    try:
+        return endpoint_outcome(plan, Case("sample", plan.id, here, MappingNode(here), given, {}), Losses())
+    except EngineError as error:
+        raise click.UsageError(f"the draft cannot be run on the sample: {error}") from error

@@ -1,131 +1,153 @@
 """Find in a sample of a reply what the canonical reply needs, and say how each is read: guesses, for a person to check.
 
-Names are compared without case and without `_` and `-`. Of several texts that could be the answer the most likely one
-is taken and the others are told.
+Of several texts that could be the answer the most likely one is taken, and the others are told; so is what is missing.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 import click
 
-from engine.cli.sketch.words import plain_name
+from engine.cli.sketch.leaves import (
+    Leaf,
+    Path,
+    at,
+    counts_of,
+    expression,
+    finish_of,
+    finish_tree,
+    leaves_of,
+    named,
+    score,
+)
+from engine.cli.sketch.tools import Calls
+from engine.cli.sketch.words import plain_name, words
 from engine.cli.sketch.yaml_text import Noted
 from engine.types import Json, JsonObject
 
-ANY_KEY: Final = "*"
-"""A step over an object whose only key is no name but data, such as the name of a model."""
-
-Path = tuple[str | int, ...]
-
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WORDY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_TEXT: Final = {
-    **dict.fromkeys(("outputtext", "generatedtext", "completiontext", "answertext"), 7),
-    **dict.fromkeys(("content", "text", "completion", "response", "answer", "assistant", "markdown"), 5),
-    **dict.fromkeys(("output", "reply", "message", "result", "msg", "value", "generation"), 3),
+REASON_NOTE: Final = "CHECK: only the sample's own word is known; look the others up"
+_MISSING: Final = {
+    "id": "=res.…",
+    "model": "=res.…",
+    "finish_reason": "{$switch: =res.…, cases: {…: length, …: content_filter}, default: stop}",
+    "usage": "{prompt_tokens: =res.…, completion_tokens: =res.…}",
 }
-_AROUND: Final = frozenset({"choices", "message", "candidates", "output", "outputs", "data", "result", "completion",
-                            "completions", "generations", "response", "content", "parts", "messages"})  # fmt: skip
-_NEVER: Final = frozenset({"id", "model", "role", "type", "object", "status", "created", "createdat", "error", "usage",
-                           "prompt", "input", "question", "query", "version", "finishreason", "stopreason", "logprobs",
-                           "provider", "url", "name", "key", "token", "signature", "warning", "title"})  # fmt: skip
-_THOUGHT: Final = frozenset({"reasoning", "reasoningcontent", "thinking", "thought", "reasoningtext"})
-_FINISH: Final = frozenset({"finishreason", "stopreason", "donereason", "completionreason", "endreason", "reason"})
-_MODEL: Final = frozenset({"model", "modelid", "modelname", "modelversion", "engine"})
-_COUNTS: Final[Mapping[str, frozenset[str]]] = {
-    "prompt_tokens": frozenset({"prompttokens", "inputtokens", "prompttokencount", "promptevalcount", "tokensin",
-                                "inputtokencount", "tokensinput", "promptlength", "numinputtokens"}),
-    "completion_tokens": frozenset({"completiontokens", "outputtokens", "candidatestokencount", "evalcount",
-                                    "tokensout", "outputtokencount", "tokensoutput", "generatedtokens",
-                                    "completiontokencount", "numoutputtokens", "numgeneratedtokens"}),
-    "cached_tokens": frozenset({"cachedtokens", "cachereadinputtokens", "cachedcontenttokencount"}),
-    "reasoning_tokens": frozenset({"reasoningtokens", "thoughtstokencount", "thinkingtokens"}),
-}  # fmt: skip
-_MEANING: Final = {
-    **dict.fromkeys(("length", "maxtokens", "maxlength", "maxoutputtokens", "tokenlimit", "truncated"), "length"),
-    **dict.fromkeys(("toolcalls", "tooluse", "toolcall", "functioncall"), "tool_calls"),
-    **dict.fromkeys(("contentfilter", "safety", "refusal", "blocked", "filtered"), "content_filter"),
-}
+_CALLS_NOTE: Final = "CHECK: the calls of an answer"
+_MESSAGES: Final = ("res.error.message", "res.error", "res.message", "res.detail", "res.reason")
 
 
 @dataclass(slots=True)
 class ReplyDraft:
-    """The tree of `response`, and the notes that stand above it."""
+    """The tree of `response`, the notes that stand above it, and what the sample does not show."""
 
     tree: JsonObject
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
+    text: Path | None = None
+
+    def missing(self) -> Iterator[str]:
+        """Lines for what was not found, to be filled in."""
+        for key, line in _MISSING.items():
+            if key not in self.tree:
+                yield f"not found: {key}; if the reply has it:  {key}: {line}"
 
 
-def draft_reply(sample: Json) -> ReplyDraft:
-    """The `response` that a sample suggests. Raises UsageError where no text in it can be the answer."""
-    leaves = list(_leaves(sample, ()))
-    texts = sorted(
-        ((score, path, text) for path, text in leaves if isinstance(text, str) and (score := _score(path, text)) > 0),
-        key=lambda each: (-each[0], -len(each[2])),
-    )
-    if not texts:
-        found = ", ".join(expression(path) for path, text in leaves if isinstance(text, str)) or "none"
-        raise click.UsageError(f"the sample has no text that looks like an answer; its texts: {found}")
-    _, path, _ = texts[0]
-    notes = ["Guessed from the sample; check each path with:  engine eval 'res.…' --reply SAMPLE"]
-    others = list(dict.fromkeys(_text_of(sample, each) for _, each, _ in texts[1:5]))
-    others = [each for each in others if each != _text_of(sample, path)]
-    if others:
-        notes.append(f"Other texts that could be the answer: {', '.join(others)}")
-    tree: JsonObject = {}
-    tree |= _named(leaves, "id", frozenset({"id", "requestid", "messageid", "responseid"}), str)
-    tree |= _named(leaves, "model", _MODEL, str)
-    tree["text"] = {"$require": f"={_text_of(sample, path)}", "message": "the reply holds no text"}
-    tree |= _named(leaves, "reasoning", _THOUGHT, str)
+def draft_reply(sample: Json, model: Path | None, calls: Calls | None) -> ReplyDraft:
+    """The `response` that a sample suggests; `model` is a place where the model stands, `calls` reads tool calls.
+
+    Raises UsageError where no text in it can be the answer, and no call either.
+    """
+    leaves = list(leaves_of(sample))
+    texts = _texts(sample, leaves, calls)
+    if not texts and calls is None:
+        known = ", ".join(expression(path) for path, text in leaves if isinstance(text, str)) or "none"
+        raise click.UsageError(f"the sample has no text that looks like an answer; its texts: {known}")
+    draft = ReplyDraft({}, ["Guessed from the sample; check each path with:  engine eval 'res.…' --reply SAMPLE"])
+    tree = draft.tree
+    tree |= _read("id", named(leaves, words("reply", "ids"), str))
+    tree |= _read("model", named(leaves, words("reply", "models"), str) or model)
+    if texts:
+        draft.text = texts[0][1]
+        taken = _text_of(sample, draft.text)
+        others = dict.fromkeys(_text_of(sample, path) for _, path, _ in texts[1:5])
+        others.pop(taken, None)
+        if others:
+            draft.notes.append(f"CHECK: other texts that could be the answer: {', '.join(others)}")
+        whole = {"$require": f"={taken}", "message": "the reply holds no text"}
+        tree["text"] = whole if calls is None else f"={taken}"
+    else:
+        draft.notes.append("CHECK: the sample has no text beside its calls; add  text: =res.…")
+    tree |= _reasoning(sample, leaves)
+    if calls is not None:
+        tree["tool_calls"] = Noted(calls.each("res"), _CALLS_NOTE)
     tree |= _finish(leaves)
     tree |= _usage(leaves)
-    return ReplyDraft(tree, notes)
+    return draft
 
 
-def _leaves(value: Json, path: Path) -> Iterator[tuple[Path, Json]]:
-    if isinstance(value, dict):
-        only_data = len(value) == 1 and not _WORDY.fullmatch(next(iter(value)))
-        for key, each in value.items():
-            yield from _leaves(each, (*path, ANY_KEY if only_data else key))
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _leaves(each, (*path, index))
-    else:
-        yield path, value
+def _texts(sample: Json, leaves: list[Leaf], calls: Calls | None) -> list[tuple[int, Path, str]]:
+    """What could be the answer, the likeliest first; beside calls also a place that is null."""
+    found: list[tuple[int, Path, str]] = []
+    for path, value in leaves:
+        text = "" if value is None and calls is not None else value
+        of_call = calls is not None and path[: len(calls.holder)] == calls.holder and not calls.mixed
+        if isinstance(text, str) and not of_call and not _is_thought(sample, path):
+            points = score(path, text or "null")
+            if points > 0 and not (calls is not None and calls.mixed and _is_call(sample, path, calls)):
+                found.append((points, path, text))
+    return sorted(found, key=lambda each: (-each[0], -len(each[2])))
 
 
-def _score(path: Path, text: str) -> int:
-    names = [plain_name(step) for step in path if isinstance(step, str)]
-    if not text.strip() or not names or any(name in _NEVER or name in _THOUGHT for name in names[-1:]):
-        return 0
-    if {"error", "usage", "prompt", "request", "logprobs"} & set(names[:-1]):
-        return 0
-    score = _TEXT.get(names[-1], 0) + sum(2 for name in set(names[:-1]) if name in _AROUND)
-    return score + (1 if " " in text.strip() else 0) - sum(1 for step in path if isinstance(step, int) and step > 0)
+def _is_call(sample: Json, path: Path, calls: Calls) -> bool:
+    """Whether a value is a part of an item that is a call."""
+    return path[: len(calls.holder)] == calls.holder and calls.takes(at(sample, path[: len(calls.holder) + 1]))
 
 
-def expression(path: Path) -> str:
-    """A path as an expression over `res`."""
-    text = "res"
-    for step in path:
-        if step == ANY_KEY:
-            text = f"values({text})[0]"
-        elif isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            text += f".{step}" if _NAME.fullmatch(step) else f'."{step}"'
-    return text
+def _is_thought(sample: Json, path: Path) -> bool:
+    """Whether a value stands in a part whose type is a word for thoughts."""
+    if len(path) < 2 or not isinstance(path[-2], int):
+        return False
+    item = at(sample, path[:-1])
+    return isinstance(item, dict) and plain_name(str(item.get("type"))) in words("reply", "thoughts")
+
+
+def _reasoning(sample: Json, leaves: list[Leaf]) -> JsonObject:
+    path = named(leaves, words("reply", "thoughts"), str)
+    if path is None:
+        path = next((each for each, value in leaves if isinstance(value, str) and _is_thought_text(sample, each)), None)
+    return {} if path is None else {"reasoning": f"={_text_of(sample, path)}"}
+
+
+def _is_thought_text(sample: Json, path: Path) -> bool:
+    return _is_thought(sample, path) and plain_name(path[-1]) in words("request", "contents")
+
+
+def guess_reply(text: Path, calls: Calls | None) -> ReplyDraft:
+    """A `response` where only a stream is known: the text where the stream has it, or in a message for a delta."""
+    path = whole_path(text)
+    draft = ReplyDraft({}, ["CHECK: no whole reply was given; this is a guess from the stream."], path)
+    whole = {"$require": f"={expression(path)}", "message": "the reply holds no text"}
+    draft.tree["text"] = whole if calls is None else f"={expression(path)}"
+    if calls is not None:
+        draft.tree["tool_calls"] = Noted(calls.each("res"), _CALLS_NOTE)
+    return draft
+
+
+def whole_path(path: Path) -> Path:
+    """The path of a piece in a stream, as whole replies would have it."""
+    return tuple("message" if step == "delta" else step for step in path)
+
+
+def _read(key: str, path: Path | None) -> JsonObject:
+    return {} if path is None else {key: f"={expression(path)}"}
 
 
 def _text_of(sample: Json, path: Path) -> str:
     """How the answer's text is read: where it stands in a list of typed parts, all parts of that type together."""
     if len(path) > 1 and isinstance(path[-2], int):
-        item = _at(sample, path[:-1])
+        item = at(sample, path[:-1])
         kind = item.get("type") if isinstance(item, dict) else None
         holder = expression(path[:-2])
         if isinstance(kind, str):
@@ -135,34 +157,42 @@ def _text_of(sample: Json, path: Path) -> str:
     return expression(path)
 
 
-def _at(value: Json, path: Path) -> Json:
-    for step in path:
-        value = next(iter(value.values())) if step == ANY_KEY else value[step]
-    return value
+def _finish(leaves: list[Leaf]) -> JsonObject:
+    found = finish_of(leaves)
+    if found is not None:
+        path, value = found
+        tree = finish_tree(path, [value] if value else [], "res")
+        return {"finish_reason": {**tree, "cases": Noted(tree["cases"], REASON_NOTE)}}
+    for path, value in leaves:
+        if isinstance(value, bool) and plain_name(path[-1]) in words("reply", "meanings", "length"):
+            cut = {"$if": f"={expression(path)} == `true`", "then": "length", "else": "stop"}
+            return {"finish_reason": Noted(cut, "CHECK: does this flag say so?")}
+    return {}
 
 
-def _named(leaves: list[tuple[Path, Json]], key: str, names: frozenset[str], kind: type) -> JsonObject:
-    """The shallowest value of a name."""
-    found = [path for path, value in leaves if path and plain_name(path[-1]) in names and isinstance(value, kind)]
-    return {key: f"={expression(min(found, key=len))}"} if found else {}
+def _usage(leaves: list[Leaf]) -> JsonObject:
+    usage = {key: f"={expression(path)}" for key, path in counts_of(leaves).items()}
+    if "prompt_tokens" in usage and "completion_tokens" in usage:
+        return {"usage": usage}
+    return {"usage": Noted(usage, "CHECK: not all counts were found")} if usage else {}
 
 
-def _finish(leaves: list[tuple[Path, Json]]) -> JsonObject:
-    found = [(path, value) for path, value in leaves if path and plain_name(path[-1]) in _FINISH]
-    found = [(path, value) for path, value in found if value is None or isinstance(value, str)]
-    if not found:
-        return {}
-    path, value = min(found, key=lambda each: len(each[0]))
-    cases = {str(value): _MEANING.get(plain_name(value), "stop")} if value else {}
-    shout = bool(value) and value.isupper()
-    for word in ("length", "max_tokens", "content_filter"):
-        cases.setdefault(word.upper() if shout else word, _MEANING[plain_name(word)])
-    note = "only the sample's own word is known; look the others up"
-    return {"finish_reason": {"$switch": f"={expression(path)}", "cases": Noted(cases, note), "default": "stop"}}
-
-
-def _usage(leaves: list[tuple[Path, Json]]) -> JsonObject:
-    usage: JsonObject = {}
-    for key, names in _COUNTS.items():
-        usage |= _named([(p, v) for p, v in leaves if not isinstance(v, bool)], key, names, int)
-    return {"usage": usage} if usage else {}
+def draft_errors(sample: Json) -> JsonObject:
+    """The error rules: one for a flag of the sample that says whether it went well, and one for the status."""
+    rules: JsonObject = {}
+    message = {"$first": [f"=as_string({each})" for each in _MESSAGES]}
+    for path, value in leaves_of(sample):
+        name = plain_name(path[-1]) if path else ""
+        if any(isinstance(step, int) for step in path) or len(path) > 2:
+            continue
+        if isinstance(value, bool) and name in words("reply", "flags") | words("reply", "bad_flags"):
+            when = f"={expression(path)} == `{str(name in words('reply', 'bad_flags')).lower()}`"
+        elif value is None and name in ("error", "errors"):
+            when = f"=present({expression(path)})"
+        else:
+            continue
+        raised: JsonObject = {"message": {"$first": [*message["$first"], "The upstream failed."]}}
+        rules["refused"] = Noted({"when": when, "raise": raised}, "CHECK: does a failure inside a 200 say so?")
+        break
+    rules["any"] = {"status": ["4xx", "5xx"], "raise": {"message": {"$first": [*message["$first"], "=raw"]}}}
+    return rules
