@@ -188,6 +188,8 @@ def _end(
 def _failed(step: Step, failure: Exception, life: Lifecycle, writer: ClientStream) -> Step:
     info = getattr(failure, "info", ErrorInfo("upstream", str(failure)))
     step.failure = f"{info.type} ({info.code or 'no code'}): {info.message}"
+    detail = getattr(failure, "detail", "")
+    step.failure += f" [{detail}]" if detail else ""  # what the log says, and a client is not told
     step.events = life.fail(info)
     step.client = writer.write(step.events)
     return step

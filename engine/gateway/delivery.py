@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -83,11 +83,16 @@ class Delivery:
         self._failures = failures
         self._first: asyncio.Task[bytes] | None = None
 
-    async def hold(self, within_s: float) -> None:
-        """Return with the first bytes, at the latest `within_s` later. Raises what failed before."""
+    async def hold(self, within_s: float, more_s: Callable[[], float] = lambda: 0) -> None:
+        """Return with the first bytes, at the latest `within_s` later, and after that `more_s`, asked then.
+
+        Raises what failed before.
+        """
         self._first = asyncio.create_task(_first_of(self._source))
         try:
             done, _ = await asyncio.wait((self._first,), timeout=within_s)
+            if not done and more_s() > 0:
+                done, _ = await asyncio.wait((self._first,), timeout=more_s())
             if done:
                 self._first.result()
         except BaseException as failure:

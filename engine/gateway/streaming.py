@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from engine.config import HEARTBEAT_STYLES, StreamingConfig, UpstreamConfig
@@ -138,15 +139,20 @@ class Streams:
             probing = self._mode(job.upstream, plan, job.model) == "probe"
             unknown = probing and self._probes.streams(job.upstream.name, job.model) is None
             source = self._native(job, life, client, unknown)
-            # What is not known to stream may answer whole, and late: the client needs signs of life.
+            # What may answer whole, and late, needs signs of life; once it streams, it is one that does.
             within_s = self._config.grace_s if unknown else self._config.commit_after_s
         else:
-            source, within_s = self._emulated(job, life, client), self._config.grace_s
+            source, within_s, unknown = self._emulated(job, life, client), self._config.grace_s, False
         beat = job.upstream.heartbeat
         voice = StreamVoice(life, client, HEARTBEAT_STYLES[beat.style], job.passage)
         delivery = Delivery(source, voice, job.record, self.counts.failures)
-        await delivery.hold(within_s)
+        await delivery.hold(within_s, partial(self._longer, job) if unknown else lambda: 0)
         return StreamReply(200, {"content-type": client.content_type, **_HEADERS}, delivery, beat.every_s)
+
+    def _longer(self, job: StreamJob) -> float:
+        """How much longer a failure may keep its status, now that the upstream is known to stream or not."""
+        streams = self._probes.streams(job.upstream.name, job.model)
+        return self._config.commit_after_s - self._config.grace_s if streams else 0
 
     def _client(self, job: StreamJob) -> tuple[Lifecycle, ClientStream]:
         if job.client is None:

@@ -101,12 +101,18 @@ class Resolver:
             _refuse_merge_words(document.root, self._problems)
             return Resolved(document, document.root)
         name = node.value if isinstance(node, ScalarNode) else None
-        parent_document = self._documents.get((document.kind, str(name)))
+        if not isinstance(name, str):
+            self._problems.add(
+                "E030", "`extends` takes the id of one parent", node.mark,
+                help=("extends: acme.chat", "what several mappings share stands in a parent that both extend in turn"),
+            )  # fmt: skip
+            return None
+        parent_document = self._documents.get((document.kind, name))
         if parent_document is None:
             ids = [each for kind, each in self._documents if kind == document.kind]
             self._problems.add(
-                "E030", f"there is no {document.kind} {name!r} to extend", node.mark, length=len(str(name)),
-                help=did_you_mean(str(name), ids),
+                "E030", f"there is no {document.kind} {name!r} to extend", node.mark, length=len(name),
+                help=did_you_mean(name, ids),
             )  # fmt: skip
             return None
         parent = self._base(parent_document)

@@ -132,7 +132,8 @@ def _seconds(value: Json) -> int | None:
 def raised_in_stream(target: Target, raised: Json, place: str) -> UpstreamError:
     """The failure that a `raise` of a stream rule describes; the same object as in `errors`."""
     rule = ErrorRule(place, None, None, lambda scope: raised)
-    return _failure(target, rule, 502, {}, None)
+    failure = _failure(target, rule, 502, {}, None)
+    return UpstreamError(failure.info, detail=f"a frame of the stream, rule at {place}")
 
 
 def settled(target: Target, failure: UpstreamError) -> UpstreamError:

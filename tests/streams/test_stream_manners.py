@@ -69,6 +69,16 @@ def test_comments_come_on_time(tmp_path: Path) -> None:
     assert "This is a mock answer." == heard.text
 
 
+def test_the_first_probe_is_not_silent_either(tmp_path: Path) -> None:
+    """Nobody knows yet whether the upstream streams: where it answers whole, and late, the client hears of life."""
+    upstream = ", streaming: probe, heartbeat: {every_s: 0.4}"
+    with staged("straico.chat.v0", upstream=upstream, more="streaming: {grace_s: 0.1}", folder=tmp_path) as stage:
+        heard = stage.ask("mock:slow")
+
+    assert heard.bytes.count(b": heartbeat") >= 3
+    assert ("This is a mock answer.", ["stop"]) == (heard.text, heard.finishes)
+
+
 def test_a_native_stream_that_pauses_gets_signs_of_life(tmp_path: Path) -> None:
     """The silence inside a stream counts as well; a busy one gets none."""
     upstream = ", heartbeat: {every_s: 0.1}"
