@@ -222,6 +222,8 @@ class GatewayConfig:
     mappings: tuple[Path, ...] = ()
     upstreams: Mapping[str, UpstreamConfig] = field(default_factory=dict)
     routes: tuple[RouteConfig, ...] = ()
+    dialects: Mapping[str, JsonObject] = field(default_factory=dict)
+    """Values for options of dialects, by the dialect's id."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     clients: ClientsConfig = field(default_factory=ClientsConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)

@@ -67,9 +67,11 @@ def deploy(
     config = load_config(config_file, environment=os.environ, flags=given)
     catalog = load_catalog(config.mappings or own_folders())
     if not mock:
-        yield Deployment(
-            bind_config(config, catalog.endpoints, environment=os.environ, toolformats=catalog.toolformats), catalog
-        )
+        bound = bind_config(
+            config, catalog.endpoints, environment=os.environ, toolformats=catalog.toolformats,
+            dialects=catalog.dialects,
+        )  # fmt: skip
+        yield Deployment(bound, catalog)
         return
     server = MockServer()
     specs = {name: spec for plan in catalog.mocks.values() for name, spec in plan.options.items()}
@@ -88,8 +90,9 @@ def _bind_to_mocks(config: GatewayConfig, catalog: Catalog, server: MockServer) 
         alone = replace(config, upstreams={name: upstream})
         url = _mock_of(catalog, server, upstream.endpoint)
         made = bind_config(
-            alone, catalog.endpoints, environment=os.environ, mock_url=url, toolformats=catalog.toolformats
-        )
+            alone, catalog.endpoints, environment=os.environ, mock_url=url, toolformats=catalog.toolformats,
+            dialects=catalog.dialects,
+        )  # fmt: skip
         bound[name], routes = made.upstreams[name], made.routes
     return replace(config, upstreams=bound, routes=routes)
 

@@ -47,7 +47,9 @@ def check_gateway(document: Document, catalog: Catalog) -> str:
             told = {Path(each.file).resolve() for each in catalog.documents}
             problems.items.extend(each for each in used.problems.errors if Path(each.mark.file).resolve() not in told)
             catalog.sources.update(used.sources)
-        bound = bind_config(config, used.endpoints, environment=_AnySecret(), toolformats=used.toolformats)
+        bound = bind_config(
+            config, used.endpoints, environment=_AnySecret(), toolformats=used.toolformats, dialects=used.dialects
+        )
         text = unserved_text(bound, used, document.file)
     except MappingError as error:
         problems.items.extend(error.diagnostics)

@@ -82,7 +82,10 @@ class Gateway:
         self.models = ModelLists(config, self.router, self._fetch_models)
         self.senders = Senders(config, self.printer, self.scrubber, make_sender)
         self.streams = Streams(config.streaming, codec, time.monotonic)
-        self._options = {dialect.id: _defaults(dialect) for dialect in catalog.dialects.values()}
+        self._options = {
+            dialect.id: {**_defaults(dialect), **config.dialects.get(dialect.id, {})}
+            for dialect in catalog.dialects.values()
+        }
         self._serve: Mapping[str, Serve] = {
             "chat": self._serve_chat,
             "models": self._serve_models,

@@ -21,7 +21,7 @@ from engine.language.packages import INSTALL, is_installed
 from engine.language.reader import read_file
 from engine.language.scalars import resolve_plain
 from engine.secrets import SecretError, read_secret
-from engine.translate.plan import EndpointPlan, OptionSpec, SecretSpec
+from engine.translate.plan import DialectPlan, EndpointPlan, OptionSpec, SecretSpec
 from engine.translate.tools.plan import ToolformatPlan
 from engine.types import Json, JsonObject, Secret
 
@@ -46,12 +46,13 @@ def bind_config(
     environment: Mapping[str, str],
     mock_url: str | None = None,
     toolformats: Mapping[str, ToolformatPlan] | None = None,
+    dialects: Mapping[str, DialectPlan] | None = None,
 ) -> GatewayConfig:
     """The config with every upstream complete: base URL, hosts, options, secrets with their values.
 
-    `endpoints` are the plans that can be served, by id. With `mock_url` every base URL and host becomes that one, since
-    a mock's routes lie below it whatever path those have, and every secret a dummy: nothing is needed and nothing can
-    leave. Raises MappingError.
+    `endpoints` are the plans that can be served, by id; without `dialects` their options are not looked at. With
+    `mock_url` every base URL and host becomes that one, since a mock's routes lie below it whatever path those have,
+    and every secret a dummy: nothing is needed and nothing can leave. Raises MappingError.
     """
     problems, sources = Problems(), Sources()
     if config.file is not None:
@@ -65,6 +66,8 @@ def bind_config(
         else:
             binder = _Binder(config, upstream, plan, environment, problems)
             bound[name] = binder.bind_to_mock(mock_url) if mock_url else binder.bind()
+    if dialects is not None:
+        _check_dialects(config, dialects, problems)
     formats = toolformats or {}
     bound = {
         name: replace(each, tools=_linked(config, each.tools, f"upstreams.{name}", formats, problems))
@@ -77,6 +80,33 @@ def bind_config(
     if problems.has_errors():
         raise_problems(problems, sources)
     return replace(config, upstreams=bound, routes=routes)
+
+
+def _check_dialects(config: GatewayConfig, dialects: Mapping[str, DialectPlan], problems: Problems) -> None:
+    """Options are for dialects that there are, and fit what these declare."""
+    for name, given in config.dialects.items():
+        where = f"dialects.{name}"
+        plan = dialects.get(name)
+        if plan is None:
+            place = _Place(config, where, problems)
+            place.report(f"there is no dialect {name!r}", key=True, help=did_you_mean(name, dialects))
+            continue
+        for option, value in given.items():
+            place = _Place(config, f"{where}.options.{option}", problems)
+            spec = plan.options.get(option)
+            if spec is None:
+                known = did_you_mean(option, plan.options)
+                place.report(f"{plan.id} has no option {option!r}", key=True, help=known)
+            else:
+                _check_option(plan.id, spec, value, place)
+
+
+def _check_option(owner: str, option: OptionSpec, value: Json, where: _Place) -> None:
+    if not _KINDS.get(option.type, lambda _: True)(value):
+        where.report(f"option {option.name!r} of {owner} must be of type {option.type}")
+    elif option.values and value not in option.values:
+        known = ", ".join(str(each) for each in option.values)
+        where.report(f"option {option.name!r} of {owner} must be one of {known}")
 
 
 def _linked(
@@ -205,12 +235,7 @@ class _Binder:
         origin = self._config.origins.get(f"upstreams.{self._upstream.name}.options.{option.name}")
         if isinstance(value, str) and option.type != "string" and origin is not None and origin.kind != "file":
             value = _typed(value)
-        where = self._place("options", option.name)
-        if not _KINDS.get(option.type, lambda _: True)(value):
-            where.report(f"option {option.name!r} of {self._plan.id} must be of type {option.type}")
-        elif option.values and value not in option.values:
-            known = ", ".join(str(each) for each in option.values)
-            where.report(f"option {option.name!r} of {self._plan.id} must be one of {known}")
+        _check_option(self._plan.id, option, value, self._place("options", option.name))
         return value
 
     def _secrets(self) -> Mapping[str, SecretSource]:

@@ -88,6 +88,7 @@ class _Builder:
             mappings=tuple(self._folder_of(index, text) for index, text in enumerate(document["mappings"])),
             upstreams={name: _upstream(name, values, self._folder) for name, values in document["upstreams"].items()},
             routes=self._routes(),
+            dialects={name: values["options"] for name, values in document["dialects"].items()},
             aliases=document["aliases"],
             clients=self._clients(),
             limits=LimitsConfig(**document["limits"]),

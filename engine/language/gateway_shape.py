@@ -70,6 +70,10 @@ _TOOLS: Final = Field(
     example={"format": "my_format"},
 )
 
+DIALECT_OPTIONS: Final = Object(
+    {"options": Field(MapOf(Anything()), "Values for the mapping's options.", default={})}, label="a dialect"
+)
+
 UPSTREAM: Final = Object(
     {
         "endpoint": Field(Text(), "Id of the endpoint mapping (`engine list` shows them).", required=True),
@@ -280,6 +284,12 @@ GATEWAY: Final = Object(
         ),
         "routes": Field(
             MapOf(ROUTE, NAME_PATTERN, NAME_HELP), "Which upstream serves a request; the first match.", default={}
+        ),
+        "dialects": Field(
+            MapOf(DIALECT_OPTIONS, r"[a-z0-9][a-z0-9._-]*", "the id of a dialect"),
+            "How the APIs that clients speak behave, by the dialect's id; all are served, named here or not.",
+            default={},
+            example={"ollama": {"options": {"version": "0.13.3"}}},
         ),
         "aliases": Field(
             MapOf(Text()), "Other names for models: `{name: model}`.", default={}, example={"small": "vendor/small-1"}
