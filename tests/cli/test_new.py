@@ -226,6 +226,17 @@ def test_variables_in_the_path_are_options_or_the_model(cli: Cli, tmp_path: Path
     assert {"account": {"type": "string"}} == made["options"]
 
 
+def test_what_looks_like_a_key_is_one(cli: Cli, tmp_path: Path) -> None:
+    """Whatever it is called, and wherever it stands: in the query a secret, in the path an option."""
+    odd = "Ab3dEf6hIj9kLm2nOp5qRs8t"
+    curl = f"curl 'https://acme.example/v1/{odd}/ask?who={odd[::-1]}' --json '{{\"prompt\": \"hi\"}}'"
+    made = drafted(cli, tmp_path, curl, {"text": "Ho."})
+
+    assert ("/v1/{key}/ask", {"query": {"who": "=secret.api_key"}}) == (made["request"]["path"], made["auth"])
+    text = (tmp_path / "mine" / "drafted.yaml").read_text()
+    assert (False, False) == (odd in text, odd[::-1] in text)
+
+
 def test_system_texts_are_joined_by_line_breaks(cli: Cli, tmp_path: Path) -> None:
     """What is sent holds line breaks, not a backslash and an n."""
     drafted(cli, tmp_path, HISTORY, {"text": "Yes."}, "--id", "acme.chat")

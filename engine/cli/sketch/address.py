@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from engine.cli.sketch.credentials import VARIABLE
+from engine.cli.sketch.credentials import KEY_LIKE, VARIABLE
 from engine.cli.sketch.words import plain_name, words
 from engine.types import JsonObject
 
@@ -39,17 +39,21 @@ def draft_address(path: str, model: str | None, replied: Collection[str]) -> Add
             if not _is_model(name):
                 made.notes.append(f"CHECK: {text} of the path is taken for the model.")
         else:
-            made.params[name] = f"=opt.{name}"
-            made.options.append(name)
-            made.path = made.path.replace(text, f"{{{name}}}")
-            made.notes.append(
-                f"CHECK: {text} of the path is an option now. A key could not stand there: paths have no secrets."
-            )
+            _put_option(made, text, name)
+    for piece in (each for each in made.path.split("/") if KEY_LIKE.fullmatch(each)):
+        _put_option(made, piece, "key" if "key" not in made.params else f"key_{len(made.params)}")
     if not has_model and made.model is None:
         _find_model(made, replied)
     elif model is not None and (named := re.search(rf"(?<=/){re.escape(model)}(?=[/:]|$)", made.path)):
         _put_model(made, named.start(), model)
     return made
+
+
+def _put_option(made: Address, text: str, name: str) -> None:
+    made.params[name] = f"=opt.{name}"
+    made.options.append(name)
+    made.path = made.path.replace(text, f"{{{name}}}")
+    made.notes.append(f"CHECK: {name} of the path is an option now. A key cannot be one: paths have no secrets.")
 
 
 def _name(found: re.Match[str]) -> str:

@@ -21,6 +21,8 @@ from engine.types import Json, JsonObject
 VARIABLE: Final = re.compile(
     r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?|<([A-Za-z_][A-Za-z0-9_ -]*)>|\{\{?([A-Z][A-Z0-9_]*)\}?\}"
 )
+KEY_LIKE: Final = re.compile(r"(?=[^0-9]*[0-9])(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[\w.+/=:-]{24,}")
+"""A text that nobody would write by hand: a key whatever it is called."""
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z-]*)\s+(\S.*)")
 _AROUND: Final = re.compile(r"[A-Za-z][A-Za-z-]*[ =:]\"?")
 """What may stand before a variable in a value and be written: `Token `, `key=`."""
@@ -178,7 +180,9 @@ def _is_named(name: str) -> bool:
 
 
 def _is_credential(name: str, value: Json) -> bool:
-    return isinstance(value, str) and (_is_named(name) or VARIABLE.search(value) is not None)
+    if not isinstance(value, str):
+        return False
+    return _is_named(name) or VARIABLE.search(value) is not None or KEY_LIKE.fullmatch(value) is not None
 
 
 def _in_body(body: JsonObject) -> Iterator[str]:
