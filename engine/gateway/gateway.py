@@ -29,7 +29,15 @@ from engine.gateway.streaming import Streams
 from engine.gateway.strict_json import parse_client_json
 from engine.gateway.targets import configured_secrets, make_target
 from engine.gateway.upstream import HttpUpstream
-from engine.translate.client import origins_of, own_answer, read_client, read_model_id, write_error, write_reply
+from engine.translate.client import (
+    may_pass,
+    origins_of,
+    own_answer,
+    read_client,
+    read_model_id,
+    write_error,
+    write_reply,
+)
 from engine.translate.exchange import models_exchange
 from engine.translate.passing import Passage
 from engine.translate.plan import Codec, DialectPlan, EndpointPlan
@@ -193,7 +201,7 @@ class Gateway:
         progress.body = body
         progress.request = read_client(call.dialect, call.operation, body, call.http, options, progress.losses)
         progress.origins = origins_of(call.operation, body, call.http, options, progress.request)
-        if call.operation.wire is not None:
+        if call.operation.wire is not None and may_pass(call.operation, body, call.http, options):
             stream = call.operation.stream
             framing = stream.framing if stream is not None else None
             progress.passage = Passage(call.body, body, framing, tuple(progress.losses.items))

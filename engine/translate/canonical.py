@@ -81,6 +81,8 @@ TYPES: Final[Mapping[str, _Check]] = {
     "functions": _ARRAY,
     "response_format": _OBJECT,
     "reasoning_effort": _STRING,
+    "verbosity": _STRING,
+    "service_tier": _STRING,
     "user": _STRING,
     "metadata": _OBJECT,
     "store": _BOOLEAN,
@@ -94,6 +96,8 @@ LIMITS: Final[Mapping[str, tuple[float | None, float | None]]] = {
     "max_completion_tokens": (1, None),
     "top_logprobs": (0, 20),
     "top_p": (0, 1),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
 }
 """Ranges that hold for every upstream; an upstream's own range is `params:` of its mapping."""
 
@@ -215,7 +219,7 @@ def _check_calls(calls: Json, where: str) -> None:
             raise missing(f"{where}[{index}].function")
         if not isinstance(function.get("name"), str) or not function["name"]:
             raise missing(f"{where}[{index}].function.name")
-        if not isinstance(function.get("arguments", ""), str | dict):
+        if not isinstance(function.get("arguments", ""), str):
             raise _wrong_type(f"{where}[{index}].function.arguments", "a string", function["arguments"])
 
 
@@ -248,6 +252,15 @@ def _check_parameters(parameters: Json, where: str) -> None:
         raise _wrong_type(where, "an object", parameters)
     if parameters and parameters.get("type", "object") != "object":
         raise refuse(f"Invalid schema for '{where}': its type must be 'object'.", where, "invalid_function_parameters")
+
+
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+def _check_effort(effort: str, where: str) -> None:
+    if effort not in EFFORTS:
+        allowed = ", ".join(f"'{name}'" for name in EFFORTS)
+        raise refuse(f"Invalid value: '{effort[:40]}'. Supported values are: {allowed}.", where, "invalid_value")
 
 
 _CHOICES: Final = ("none", "auto", "required")
@@ -309,5 +322,6 @@ _OTHERS: Final[Mapping[str, Callable[[Any, str], None]]] = {
     "tools": _check_tools,
     "tool_choice": _check_tool_choice,
     "stop": _check_stop,
+    "reasoning_effort": _check_effort,
     "response_format": _check_format,
 }

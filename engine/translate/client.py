@@ -56,6 +56,16 @@ def origins_of(
     return Origins(body, request, again, operation.names)
 
 
+def may_pass(operation: OperationPlan, body: Json, http: HttpInput, options: JsonObject) -> bool:
+    """Whether the dialect lets a body go to an endpoint of the same wire as it is."""
+    if operation.passes is None:
+        return True
+    try:
+        return operation.passes({"in": body, "http": http.as_json(), "opt": options})
+    except EngineError:
+        return False
+
+
 _DATA_FAULT: Final = "R002"
 """The code of an expression that met a value of a type it cannot work with."""
 

@@ -405,6 +405,8 @@ class OperationPlan:
     answers: tuple[OwnAnswer, ...] = ()
     asks: frozenset[str] = frozenset()
     """The features that its requests can ask for, by the names that the docs give them."""
+    passes: Condition | None = None
+    """Whether a body may go to an endpoint of the same wire as it is; without one every body may."""
     names: frozenset[str] = frozenset()
     """Every name of a field that its request's expressions read, however deep."""
 

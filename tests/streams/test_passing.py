@@ -157,10 +157,20 @@ def test_what_needs_more_than_edits_goes_the_normal_way(tmp_path: Path, fields: 
     assert "new" not in json.loads(upstream.requests[0].body)
 
 
+def test_what_a_dialect_does_not_let_pass_is_translated(tmp_path: Path) -> None:
+    """Deprecated functions go up as the tools that the endpoint knows."""
+    with FakeUpstream(reply(ANSWER)) as upstream, _stage(tmp_path, upstream) as stage:
+        answer = _post(stage, BODY % ', "functions": [{"name": "f"}]')
+
+    sent = json.loads(upstream.requests[0].body)
+    assert 200 == answer.status_code
+    assert ([{"type": "function", "function": {"name": "f"}}], None) == (sent["tools"], sent.get("functions"))
+
+
 def test_what_is_refused_stays_refused(tmp_path: Path) -> None:
     """A rule of `refuse` and an unsupported feature hold for a body that would pass."""
     with FakeUpstream(reply(ANSWER)) as upstream, _stage(tmp_path, upstream) as stage:
-        answers = [_post(stage, BODY % fields) for fields in (', "functions": [{"name": "f"}]', ', "n": 0')]
+        answers = [_post(stage, BODY % fields) for fields in (', "modalities": ["audio"]', ', "n": 0')]
 
     assert [400, 400] == [each.status_code for each in answers]
     assert [] == upstream.requests

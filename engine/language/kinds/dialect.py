@@ -31,7 +31,7 @@ from engine.types import ABSENT, Build, Condition, Json, JsonObject, Scope
 
 _SEGMENT: Final = re.compile(r"\{([A-Za-z_]\w*)(\+?)\}")
 _MODEL_REQUEST: Final = object_of({}, {"id": ANY})
-_SINGLE: Final = ("route", "kind", "request", "answers", "response", "stream")
+_SINGLE: Final = ("route", "kind", "request", "passes", "answers", "response", "stream")
 
 
 def check_dialect(resolved: Resolved, problems: Problems) -> bool:
@@ -123,6 +123,7 @@ class _Dialect:
             kind=kind,
             wire=literal_text(node.get("wire") or self.root.get("wire")),
             request=build,
+            passes=self._passes(node.get("passes"), f"operations.{name}.passes"),
             response=self._answer(response, names, f"operations.{name}.response"),
             answers=self._answers(name, kind, node.get("answers")),
             asks=asked_features(request, self.root.get("define"), streams=node.get("stream") is not None),
@@ -132,6 +133,12 @@ class _Dialect:
             reads=_client_reads(usage) if request is not None else frozenset({"*"}),
             names=frozenset(usage.fields),
         )
+
+    def _passes(self, node: Node | None, where: str) -> Condition | None:
+        if node is None:
+            return None
+        env = Env(scopes.client_names(self.opt), where, "request", Usage(), trace=self.trace)
+        return self.compiler.condition(node, env)
 
     def _answer(self, node: MappingNode, names: dict[str, Type], where: str) -> AnswerPlan:
         status = node.get("status")

@@ -82,6 +82,10 @@ _OPERATION_FIELDS: Final = {
     "route": Field(_ROUTES, "Where it listens: a route, or several.", required=True),
     "kind": Field(Text(choices=OPERATION_KINDS), "What it does.", default="chat"),
     "request": Field(Tree("the canonical request"), "The canonical request, from `in`."),
+    "passes": Field(
+        Condition(),
+        "A condition over `in`: where it fails, a request is translated for endpoints of the same wire too.",
+    ),
     "answers": Field(
         MapOf(_ANSWER, NAME), "Requests of a chat that are answered without a call; the first whose `when` holds."
     ),
