@@ -31,6 +31,7 @@ class Attempt:
 
     request: JsonObject
     model: JsonObject
+    token_calls: list[tuple[UpstreamRequest, UpstreamReply | None]] = field(default_factory=list)
     sent: list[UpstreamRequest] = field(default_factory=list)
     replies: list[UpstreamReply] = field(default_factory=list)
     stream: bytearray | None = None
@@ -72,11 +73,17 @@ async def _answer(gateway: Gateway, upstream: UpstreamConfig, caller: Caller, at
     plan = gateway.catalog.endpoints[upstream.endpoint]
     context = new_context(new_request_id())
     target = make_target(upstream, plan, caller, None)
-    sender = RequestSender(gateway, upstream.name, context.request_id, Record(context.request_id))
+    record = Record(context.request_id)
+    sender = RequestSender(gateway, upstream.name, context.request_id, record)
+    gateway.senders.tokens.watch = lambda request, reply: attempt.token_calls.append((request, reply))
 
     async def send(request: UpstreamRequest) -> UpstreamReply:
-        attempt.sent.append(request)
-        reply = await sender.send(request)
+        before = record.calls - len(attempt.token_calls)
+        try:
+            reply = await sender.send(request)
+        finally:
+            if record.calls - len(attempt.token_calls) > before:  # it was sent: there was a token, where one is needed
+                attempt.sent.append(request)
         attempt.replies.append(reply)
         return reply
 

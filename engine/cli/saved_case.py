@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
 from engine.cli.attempt import Attempt, Mask
 from engine.cli.sketch.yaml_text import yaml_lines
 from engine.errors import EngineError, RequestError, TranslationError, UpstreamError
+from engine.language.case_given import UNRUNNABLE, why_unrunnable
 from engine.language.cases import Case, endpoint_outcome
 from engine.language.inherit import Resolved
 from engine.language.problems import Mark
-from engine.language.reader import MappingNode
+from engine.language.reader import MappingNode, to_json
 from engine.translate.losses import Losses
 from engine.translate.plan import EndpointPlan
 from engine.translate.wire import UpstreamReply
 from engine.types import Json, JsonObject
+
+_HEADER: Final = re.compile(r'\bhttp\.headers\.(?:"([^"]+)"|(\w+))')
 
 
 def save_case(resolved: Resolved, name: str, case: JsonObject) -> Path:
@@ -68,7 +74,7 @@ def _last_text(lines: list[str], end: int) -> int:
     return end
 
 
-def case_of(plan: EndpointPlan, attempt: Attempt, options: JsonObject) -> JsonObject:
+def case_of(plan: EndpointPlan, resolved: Resolved, attempt: Attempt, options: JsonObject) -> JsonObject:
     """An exchange as a case: what came is given, what the engine makes of it under fixed time and ids is expected.
 
     The case is the mapping's: a `base_url` among the options, which led to a local server, becomes the mapping's own.
@@ -86,7 +92,8 @@ def case_of(plan: EndpointPlan, attempt: Attempt, options: JsonObject) -> JsonOb
     def clean(text: str) -> str:
         return masked(text).replace(local, plan.base_url)
 
-    replies = [_given_reply(reply, clean) for reply in attempt.replies]
+    read = set(_headers_read(to_json(resolved.root)))
+    replies = [_given_reply(reply, read, clean) for reply in attempt.replies]
     if attempt.failure is not None and attempt.stream is None:
         given["reply"] = replies[-1]
     else:
@@ -100,16 +107,29 @@ def case_of(plan: EndpointPlan, attempt: Attempt, options: JsonObject) -> JsonOb
         told = failure.info
         expected = {"type": told.type, "status": told.status, "code": told.code, "message": told.message}
         return {"given": given, "expect": {"error": {key: each for key, each in expected.items() if each is not None}}}
-    except EngineError as error:
-        raise click.UsageError(f"the exchange cannot be a case: {error}") from error
+    except (EngineError, *UNRUNNABLE) as error:
+        reason = error if isinstance(error, EngineError) else why_unrunnable(given, error)
+        raise click.UsageError(f"the exchange cannot be a case: {reason}") from error
+    if attempt.failure is not None:
+        raise click.UsageError("the exchange cannot be a case: it failed, and no single answer shows why")
     calls = [{key: call[key] for key in ("method", "url", "query", "body") if key in call} for call in outcome["calls"]]
     return {"given": given, "expect": {"calls": calls, "result": outcome["result"]}}
 
 
-def _given_reply(reply: UpstreamReply, clean: Mask) -> JsonObject:
+def _headers_read(value: Json) -> Iterator[str]:
+    """The names of the reply's headers that the expressions of a mapping read."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _headers_read(each)
+    elif isinstance(value, str) and value.startswith("="):
+        yield from (quoted or plain for quoted, plain in _HEADER.findall(value))
+
+
+def _given_reply(reply: UpstreamReply, read: set[str], clean: Mask) -> JsonObject:
     text = clean(reply.body.decode("utf-8", "replace"))
     body: Json = text
     with contextlib.suppress(ValueError):
         body = json.loads(text)
     status = {} if reply.status == 200 else {"status": reply.status}
-    return {**status, "body": body}
+    headers = {name: clean(each) for name, each in reply.headers.items() if name in read}
+    return {**status, **({"headers": headers} if headers else {}), "body": body}

@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913  # click hands over one argument per flag
         attempt = asyncio.run(ask(deployment, upstream, caller, name, text, stream=stream))
     _show(attempt, config_in_use(deployment.config))
     if case_name is not None and (attempt.replies or attempt.stream is not None):
-        case = case_of(plan, attempt, parse_options(options, dict(plan.options)))
+        case = case_of(plan, resolved, attempt, parse_options(options, dict(plan.options)))
         click.echo(f"\nwrote the case {case_name!r} to {save_case(resolved, case_name, case)}")
     return 0 if attempt.failure is None else 1
 
@@ -106,6 +106,9 @@ def _first_model(resolved: Resolved) -> str:
 
 
 def _show(attempt: Attempt, config: str) -> None:
+    for request, reply in attempt.token_calls:
+        _show_request(request, attempt.masked)
+        click.echo(f"< {reply.status if reply is not None else 'no answer'}, the call for a token\n")
     for request in attempt.sent:
         _show_request(request, attempt.masked)
     status = attempt.replies[-1].status if attempt.replies else attempt.live_status
@@ -162,10 +165,17 @@ def _show_failure(attempt: Attempt, config: str) -> None:
     click.echo("  " + ", ".join(f"{name} {value}" for name, value in told.items() if value is not None), err=True)
     if failure.detail:
         click.echo(f"  {attempt.masked(failure.detail)}", err=True)
-    raw = bytes(attempt.stream) if attempt.stream is not None else attempt.replies[-1].body if attempt.replies else b""
+    raw = bytes(attempt.stream) if attempt.stream is not None else _last_body(attempt)
     if raw:
         head = _cut(attempt.masked(raw.decode("utf-8", "replace")), _HEAD_CHARS)
         click.echo("the answer began:\n" + "\n".join(f"  {line}" for line in head.split("\n")), err=True)
+
+
+def _last_body(attempt: Attempt) -> bytes:
+    """The last answer, that of a call for a token where there is no other."""
+    tokens = [reply for _, reply in attempt.token_calls if reply is not None]
+    replies = attempt.replies or tokens
+    return replies[-1].body if replies else b""
 
 
 def _cut(text: str, most: int) -> str:

@@ -52,7 +52,7 @@ class Senders:
     def __init__(self, config: GatewayConfig, printer: Printer, scrubber: Scrubber, make: SenderFactory) -> None:
         self._senders = {name: make(upstream, config) for name, upstream in config.upstreams.items()}
         self._printer = printer
-        self._tokens = Tokens(scrubber.learn)
+        self.tokens = Tokens(scrubber.learn)
         self._undoing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -74,12 +74,12 @@ class Senders:
             seal = request.seal
             if seal is None:
                 return await send_final(request)
-            token = await self._tokens.get(seal, send_final)
-            reply = await send_final(seal.finish(token, self._tokens.now()))
+            token = await self.tokens.get(seal, send_final)
+            reply = await send_final(seal.finish(token, self.tokens.now()))
             if token is None or seal.refused is None or not seal.refused(reply):
                 return reply
-            token = await self._tokens.get(seal, send_final, refused=token)
-            return await send_final(seal.finish(token, self._tokens.now()))
+            token = await self.tokens.get(seal, send_final, refused=token)
+            return await send_final(seal.finish(token, self.tokens.now()))
 
         async def send_final(request: UpstreamRequest) -> UpstreamReply:
             self._print_request(request_id, request)
@@ -113,13 +113,13 @@ class Senders:
         if seal is None:
             return await self._open(upstream, request, request_id, record)
         send = self.whole(upstream, request_id, record)
-        token = await self._tokens.get(seal, send)
-        live = await self._open(upstream, seal.finish(token, self._tokens.now()), request_id, record)
+        token = await self.tokens.get(seal, send)
+        live = await self._open(upstream, seal.finish(token, self.tokens.now()), request_id, record)
         if token is None or seal.refused is None or not await _is_refused(live, seal.refused):
             return live
         await live.close()
-        token = await self._tokens.get(seal, send, refused=token)
-        return await self._open(upstream, seal.finish(token, self._tokens.now()), request_id, record)
+        token = await self.tokens.get(seal, send, refused=token)
+        return await self._open(upstream, seal.finish(token, self.tokens.now()), request_id, record)
 
     async def _open(self, upstream: str, request: UpstreamRequest, request_id: str, record: Record) -> LiveReply:
         self._print_request(request_id, request)

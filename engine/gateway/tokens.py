@@ -11,19 +11,24 @@ from typing import Final
 
 from engine.gateway.runner import Send
 from engine.translate.sealing import Seal, Token
+from engine.translate.wire import UpstreamReply, UpstreamRequest
 
 _KEPT: Final = 1024
 """Holders are upstreams, or callers of one that takes the caller's own credential; the oldest go first."""
 
+Watch = Callable[[UpstreamRequest, UpstreamReply | None], None]
+"""Told of each call for a token and of its answer; None where there was none."""
+
 
 class Tokens:
-    """Tokens by holder. `learned` is told each new value, so that it can be kept out of logs."""
+    """Tokens by holder. `learned` is told each new value, so that it can be kept out of logs; `watch` of each call."""
 
     def __init__(self, learned: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self._learned = learned
         self._clock = clock
         self._known: OrderedDict[str, Token] = OrderedDict()
         self._fetching: dict[str, asyncio.Task[Token]] = {}
+        self.watch: Watch | None = None
 
     def now(self) -> int:
         """Unix time in whole seconds."""
@@ -60,7 +65,13 @@ class Tokens:
     async def _fetched(self, seal: Seal, send: Send) -> Token:
         assert seal.ask is not None
         now = self.now()
-        token = seal.read(await send(seal.ask(now)), now)
+        request, reply = seal.ask(now), None
+        try:
+            reply = await send(request)
+        finally:
+            if self.watch is not None:
+                self.watch(request, reply)
+        token = seal.read(reply, now)
         self._learned(token.value.reveal())
         self._known[seal.holder] = token
         while len(self._known) > _KEPT:

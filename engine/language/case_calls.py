@@ -10,19 +10,32 @@ from engine.translate.wire import Exchange, Pause, Result, Target, UpstreamReply
 from engine.types import Scope
 
 
-def conversation(
-    target: Target, scope: Scope, replies: list[UpstreamReply], codec: Codec, *, streams: bool
-) -> tuple[UpstreamReply | None, list[UpstreamRequest]]:
-    """Make all calls of a chat and answer them in turn: the last answer, and the calls that were made.
+class TooFewRepliesError(ValueError):
+    """A case does not give as many answers as there are calls."""
 
-    Where the answer `streams` the last call is not answered, and None is returned for it. Raises ValueError when the
-    answers do not suffice.
+    def __init__(self, number: int, asked: UpstreamRequest) -> None:
+        super().__init__(f"given.replies has no answer for call {number}, {asked.method} {asked.url}")
+
+
+def conversation(
+    target: Target,
+    scope: Scope,
+    replies: list[UpstreamReply],
+    codec: Codec,
+    calls: list[UpstreamRequest],
+    *,
+    streams: bool,
+) -> UpstreamReply | None:
+    """Make all calls of a chat and answer them in turn; the last answer is returned, what was called is in `calls`.
+
+    Where the answer `streams` the last call is not answered, and None is returned for it. Raises
+    TooFewRepliesError when the answers do not suffice.
     """
-    calls: list[UpstreamRequest] = []
     request = _driven(first_calls(target, scope, codec), replies, calls)
     if streams:
-        return None, [*calls, request]
-    return _driven(last_call(target, request, scope, codec), replies, calls), calls
+        calls.append(replace(request, undo=None))
+        return None
+    return _driven(last_call(target, request, scope, codec), replies, calls)
 
 
 def _driven(exchange: Exchange[Result], replies: list[UpstreamReply], calls: list[UpstreamRequest]) -> Result:
@@ -36,7 +49,7 @@ def _driven(exchange: Exchange[Result], replies: list[UpstreamReply], calls: lis
                 continue
             calls.append(replace(asked, undo=None))
             if len(calls) > len(replies):
-                raise ValueError(f"given.replies has no answer for call {len(calls)}, {asked.method} {asked.url}")
+                raise TooFewRepliesError(len(calls), asked)
             asked = exchange.send(replies[len(calls) - 1])
     except StopIteration as end:
         result: Result = end.value

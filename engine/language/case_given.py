@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from engine.errors import EngineError
+from engine.language.case_calls import TooFewRepliesError
 from engine.translate.canonical import check_request
 from engine.types import Json, JsonObject
 
@@ -51,4 +52,6 @@ def why_unrunnable(given: JsonObject, error: BaseException) -> str:
             check_request(request)
         except EngineError as reason:
             return f"given.request: {reason.message}"
+    if isinstance(error, TooFewRepliesError):
+        return str(error)
     return f"the case cannot be run as it is given ({type(error).__name__}: {error})"

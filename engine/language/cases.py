@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from engine.errors import EngineError, ErrorInfo
-from engine.language.case_calls import conversation
+from engine.errors import EngineError, ErrorInfo, UpstreamError
+from engine.language.case_calls import TooFewRepliesError, conversation
 from engine.language.case_given import UNRUNNABLE, why_unrunnable, wrong_given
 from engine.language.case_parts import holds_for
 from engine.language.inherit import Resolved
@@ -137,7 +137,8 @@ def run_endpoint_case(plan: EndpointPlan, case: Case, problems: Problems) -> lis
     """Run one case of an endpoint. Unknown keys of the case are problems (E022); differences are failures."""
     if not _check_keys(case, ENDPOINT_GIVEN, ENDPOINT_EXPECT, problems):
         return []
-    return _run(case, lambda losses: endpoint_outcome(plan, case, losses))
+    calls: list[UpstreamRequest] = []
+    return _run(case, lambda losses: endpoint_outcome(plan, case, losses, calls), calls)
 
 
 def run_dialect_case(plan: DialectPlan, case: Case, problems: Problems) -> list[Failure]:
@@ -147,8 +148,10 @@ def run_dialect_case(plan: DialectPlan, case: Case, problems: Problems) -> list[
     return _run(case, lambda losses: _dialect_outcome(plan, case, losses))
 
 
-def _run(case: Case, outcome_of: Callable[[Losses], JsonObject]) -> list[Failure]:
-    """Run a case and compare; what cannot be run as it is given is a failure of `given`."""
+def _run(
+    case: Case, outcome_of: Callable[[Losses], JsonObject], calls: list[UpstreamRequest] | None = None
+) -> list[Failure]:
+    """Run a case and compare; what cannot be run as it is given is a failure of `given`. `calls` are those made."""
     wrong = tuple(wrong_given(case.given))
     if wrong:
         return [Failure(case, "given", wrong)]
@@ -158,6 +161,8 @@ def _run(case: Case, outcome_of: Callable[[Losses], JsonObject]) -> list[Failure
     except UNRUNNABLE as error:
         return [Failure(case, "given", (why_unrunnable(case.given, error),))]
     outcome["losses"] = losses.as_json()
+    if "replies" in case.given:
+        outcome["calls"] = _calls_made(case, calls or [])
     return compare(case, outcome)
 
 
@@ -200,8 +205,24 @@ def target_for(plan: EndpointPlan, options: JsonObject, models: tuple[str, ...] 
     )
 
 
-def endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObject:
-    """What an endpoint makes of what a case gives, by the names that `expect` has. Raises what a failure raises."""
+def _calls_made(case: Case, calls: list[UpstreamRequest]) -> Json:
+    """The calls in their order, or by their steps where the case names these."""
+    wires = [wire_of(call, json_codec()) for call in calls]
+    if not isinstance(case.expect.get("calls"), dict):
+        return wires
+    made: dict[str, list[JsonObject]] = {}
+    for call, wire in zip(calls, wires, strict=True):
+        made.setdefault(call.step, []).append(wire)
+    return made
+
+
+def endpoint_outcome(
+    plan: EndpointPlan, case: Case, losses: Losses, calls: list[UpstreamRequest] | None = None
+) -> JsonObject:
+    """What an endpoint makes of what a case gives, by the names that `expect` has. Raises what a failure raises.
+
+    `calls` collects those that are made before `replies`, also where there is a failure.
+    """
     given, codec = case.given, json_codec()
     listed = given.get("models")
     target = target_for(plan, given.get("options") or {}, tuple(listed) if listed is not None else None)
@@ -218,8 +239,14 @@ def endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObje
     if "replies" in given:
         check_rules(target, scope, losses)
         replies = [_reply_of(each, codec) for each in given["replies"]]
-        reply, calls = conversation(target, scope, replies, codec, streams="stream" in given)
-        outcome["calls"] = [wire_of(call, codec) for call in calls]
+        made = calls if calls is not None else []
+        try:
+            reply = conversation(target, scope, replies, codec, made, streams="stream" in given)
+        except TooFewRepliesError:
+            if set(case.expect) & {"result", "error"} or not isinstance(case.expect.get("calls"), dict):
+                raise
+            return outcome
+        outcome["calls"] = [wire_of(call, codec) for call in made]
         if reply is not None:
             outcome["result"] = _present(_with_regions(target, read_reply(target, plan.response, scope, reply, codec)))
             return outcome
@@ -230,12 +257,21 @@ def endpoint_outcome(plan: EndpointPlan, case: Case, losses: Losses) -> JsonObje
             _with_regions(target, read_reply(target, plan.response, scope, _reply_of(given["reply"], codec), codec))
         )
     else:
-        wire = wire_of(build_chat_request(target, scope, losses, codec), codec)
+        wire = wire_of(_last_request(target, scope, losses, codec), codec)
         outcome["wire"], outcome["body"] = wire, wire.get("body")
     if "body" in given:
         reply = _reply_of(given["reply"], codec) if "reply" in given else None
         outcome.update(pass_through(target, {**given, "request": request}, reply, scope, losses, codec))
     return outcome
+
+
+def _last_request(target: Target, scope: JsonObject, losses: Losses, codec: Codec) -> UpstreamRequest:
+    """The call that gives the answer, by itself: what earlier calls were answered is not given."""
+    try:
+        return build_chat_request(target, scope, losses, codec)
+    except UpstreamError as error:
+        hint = "; the mapping has `steps`, so the case gives the answers of all calls as `replies`"
+        raise UpstreamError(error.info, detail=f"{error.detail}{hint}") from error
 
 
 def _stream_result(target: Target, case: Case, scope: JsonObject, codec: Codec) -> JsonObject:
@@ -383,7 +419,9 @@ def compare(case: Case, outcome: JsonObject) -> list[Failure]:
             got = _named_only(expected, got)
         if part in ("wire", "response", "error"):
             got = _as_far_as_named(expected, got)
-        if part == "calls" and isinstance(expected, list):
+        if part == "calls" and isinstance(expected, dict):
+            expected, got = _by_step(expected, got)
+        elif part == "calls" and isinstance(expected, list):
             pairs = zip(expected, got, strict=False)
             got = [*(_as_far_as_named(*pair) for pair in pairs), *got[len(expected) :]]
         lines = tuple(differences(expected, got, part))
@@ -393,6 +431,18 @@ def compare(case: Case, outcome: JsonObject) -> list[Failure]:
     if unexpected:
         failures.append(Failure(case, "error", (f"failed: {_show(outcome['error'])}  {outcome.get('detail', '')}",)))
     return failures
+
+
+def _by_step(expected: JsonObject, made: JsonObject) -> tuple[JsonObject, JsonObject]:
+    """Of the calls by step what the case names: an object is a step's first call, a list are all of them."""
+    wanted = {name: each if isinstance(each, list) else [each] for name, each in expected.items()}
+    got: JsonObject = {}
+    for name, calls in wanted.items():
+        if name in made:
+            pairs = zip(calls, made[name], strict=False)
+            rest = made[name][len(calls) :] if isinstance(expected[name], list) else []
+            got[name] = [*(_as_far_as_named(*pair) for pair in pairs), *rest]
+    return wanted, got
 
 
 def _as_far_as_named(expected: Json, got: Json) -> Json:

@@ -277,7 +277,7 @@ def run(build: Build, scope: Scope, target: Target, side: str) -> Json:
 def expand_path(template: tuple[str | tuple[str, bool], ...], values: JsonObject) -> str:
     """Fill a path template: literals stand, `{x}` is percent-encoded, `{+x}` keeps its slashes (RFC 6570 subset).
 
-    Raises TranslationError when a value is missing, is no scalar, or makes a `.` or `..` segment (threat T2).
+    Raises RequestError when a value is no scalar, or makes a `.` or `..` segment (threat T2).
     """
     filled = []
     for part in template:
@@ -293,6 +293,16 @@ def expand_path(template: tuple[str | tuple[str, bool], ...], values: JsonObject
     if any(segment in (".", "..") for segment in path.split("/")):
         raise _bad_path("path")
     return path
+
+
+def missing_in_path(name: str, source: str, *, of_step: bool) -> EngineError:
+    """The failure of a call whose path lacks a value: what an earlier answer did not hold, or the request did not."""
+    detail = f"path parameter {name} is absent ({source})"
+    if of_step:
+        message = "The upstream's answer lacks what the next call needs."
+        return UpstreamError(ErrorInfo("upstream", message, code="upstream_bad_response"), detail=detail)
+    message = "The request lacks a value that stands in this upstream's path."
+    return RequestError(ErrorInfo("invalid_request", message, retryable=False), detail=detail)
 
 
 def _bad_path(name: str) -> RequestError:

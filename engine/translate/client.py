@@ -119,7 +119,7 @@ def _run_request(dialect: DialectPlan, operation: OperationPlan, scope: Scope, l
             rule.build(scope)
     for loss in dialect.losses:
         if loss.when(scope):
-            losses.add(str(loss.build(scope)), "dropped", rule=f"{dialect.id}.losses.{loss.name}")
+            losses.add(str(loss.build(scope)), loss.action, rule=f"{dialect.id}.losses.{loss.name}")
     request = operation.request(scope) if operation.request is not None else scope["in"]
     return request if isinstance(request, dict) else {}
 

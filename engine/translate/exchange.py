@@ -58,7 +58,7 @@ def check_rules(target: Target, scope: Scope, losses: Losses) -> None:
             field = run(loss_rule.build, scope, target, "request")
             losses.add(
                 field if isinstance(field, str) else loss_rule.name,
-                "dropped",
+                loss_rule.action,
                 rule=f"{target.plan.id}.losses.{loss_rule.name}",
             )
 

@@ -11,7 +11,10 @@ from typing import Final
 
 from engine.types import JsonObject
 
-ACTIONS: Final = frozenset({"dropped", "clamped", "emulated", "merged", "damaged", "unread"})
+ACTIONS: Final = frozenset({"dropped", "clamped", "emulated", "merged", "damaged", "unread", "added", "changed"})
+BY_RULE: Final = ("dropped", "added", "changed", "merged", "clamped", "emulated")
+"""The actions that a rule of a mapping may name; the first is meant where it names none."""
+
 STAGES: Final = frozenset({"request", "reply"})
 _HEADER_LIMIT: Final = 800
 

@@ -195,11 +195,12 @@ class RefuseRule:
 
 @dataclass(frozen=True, slots=True)
 class LossRule:
-    """One entry of `losses:`: when it holds, `field` is reported as lost."""
+    """One entry of `losses:`: when it holds, `field` is reported, with what was done to it."""
 
     name: str
     when: Condition
     build: Build
+    action: str = "dropped"
 
 
 @dataclass(frozen=True, slots=True)

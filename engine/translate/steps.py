@@ -38,10 +38,10 @@ def first_calls(target: Target, scope: Scope, codec: Codec) -> Exchange[Upstream
         made = yield from _step(target, step, scope, codec, undo)
         scope["step"] = {**scope["step"], step.name: made}
         undo = _undo(target, step, scope, codec) or undo
-    if plan.steps:
-        yield from _waited(target, plan.steps[-1], scope, undo)
+    last = plan.steps[-1] if plan.steps else StepPlan("", plan.call)
+    yield from _waited(target, last, scope, undo)
     call = plan.stream_call if plan.stream_call is not None and scope["ctx"]["stream"] else plan.call
-    return replace(build_call(target, call, scope, codec), undo=undo)
+    return replace(build_call(target, call, scope, codec), undo=undo, step=last.name)
 
 
 def last_call(target: Target, request: UpstreamRequest, scope: Scope, codec: Codec) -> Exchange[UpstreamReply]:
@@ -84,7 +84,7 @@ def _step(
 def _answered(
     target: Target, step: StepPlan, scope: Scope, codec: Codec, undo: UpstreamRequest | None
 ) -> Exchange[JsonObject]:
-    request = replace(build_call(target, step.call, scope, codec), undo=undo)
+    request = replace(build_call(target, step.call, scope, codec), undo=undo, step=step.name)
     _, seen = yield from _polled(target, step, request, scope, codec)
     return {"res": seen["res"], "http": seen["http"]}
 

@@ -75,7 +75,7 @@ class UpstreamRequest:
     `url` has no query; `query` is a list of pairs in order. `origin` is the one origin the secrets may go to. `seal`
     makes the request at the moment it is sent, where a token or a signature belongs in it; headers and body are only
     there then. `undo` is the call that stops what earlier calls began, for a client that leaves and for an
-    answer that fails.
+    answer that fails. `step` is the step that the call belongs to, where there are several.
     """
 
     method: str
@@ -86,6 +86,7 @@ class UpstreamRequest:
     origin: str
     seal: Seal | None = None
     undo: UpstreamRequest | None = None
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -448,7 +448,7 @@ def test_an_unused_holder_leaves_nothing(tmp_path: Path) -> None:
     with acme(tmp_path, lambda seen: (401, {})) as (stage, _):
         for _ in range(3):
             assert 502 == ask(stage).status_code
-        tokens = stage.server._door.gateway.senders._tokens
+        tokens = stage.server._door.gateway.senders.tokens
 
     assert (0, 0) == (len(tokens._known), len(tokens._fetching))
 

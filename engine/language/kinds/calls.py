@@ -16,9 +16,9 @@ from engine.language.reader import MappingNode, Node, to_json
 from engine.language.static_types import Type, enum_of
 from engine.language.tree import TreeCompiler
 from engine.language.usage import Usage
-from engine.translate.calls import expand_path
+from engine.translate.calls import expand_path, missing_in_path
 from engine.translate.plan import CallPlan
-from engine.types import ABSENT, Build, Scope
+from engine.types import ABSENT, Build, Json, Scope
 
 _PLACEHOLDER: Final = re.compile(r"\{(\+?)([^{}]*)\}")
 
@@ -100,13 +100,30 @@ class CallCompiler:
         if not wanted:
             return lambda scope: text
         template = parse_path(text)
-        values = {name: self.compiler.function(entry.value, env) for name, entry in given.items()}
+        values = [_PathValue(self.compiler, env, name, given[name].value) for name in wanted if name in given]
 
         def build(scope: Scope) -> str:
-            filled = {name: value for name, make in values.items() if (value := make(scope)) is not ABSENT}
-            return expand_path(template, filled)
+            return expand_path(template, {each.name: each.of(scope) for each in values})
 
         return build
+
+
+class _PathValue:
+    """The value of a placeholder of a path; it says what is missing where it is absent."""
+
+    def __init__(self, compiler: TreeCompiler, env: Env, name: str, node: Node) -> None:
+        own = env.inner({})
+        self.name = name
+        self._build = compiler.function(node, own)
+        self._source = literal_text(node) or "a computed value"
+        self._of_step = any(path[0] == "step" for path in own.usage.paths)
+        env.usage.merge(own.usage)
+
+    def of(self, scope: Scope) -> Json:
+        value = self._build(scope)
+        if value is ABSENT or value is None:
+            raise missing_in_path(self.name, self._source, of_step=self._of_step)
+        return value
 
 
 def parse_path(text: str) -> tuple[str | tuple[str, bool], ...]:

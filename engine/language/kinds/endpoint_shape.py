@@ -33,6 +33,7 @@ from engine.language.shapes import (
     Tree,
 )
 from engine.translate.framing import FRAMERS
+from engine.translate.losses import BY_RULE
 from engine.translate.tools.plan import PLACES
 from engine.types import JsonObject
 
@@ -81,6 +82,7 @@ LOSSES: Final = MapOf(
         {
             "when": Field(Condition(), "When something is lost.", required=True),
             "field": Field(Tree("the field that is lost"), "The client's path of what is lost.", required=True),
+            "action": Field(Text(choices=BY_RULE), "What was done to it.", default=BY_RULE[0]),
         },
         "a loss",
     ),

@@ -10,6 +10,7 @@ from engine.language.problems import Mark, Problems
 from engine.language.reader import MappingNode, Node, ScalarNode, SequenceNode, to_json
 from engine.language.static_types import NULL, STRING
 from engine.language.tree import Env, Fragment, TemplateLoader, TreeCompiler
+from engine.translate.losses import BY_RULE
 from engine.translate.plan import ErrorRule, LossRule, OptionSpec, RefuseRule
 from engine.types import ABSENT, Json, JsonObject, Scope
 
@@ -110,7 +111,9 @@ def compile_losses(compiler: TreeCompiler, node: Node | None, env: Env) -> tuple
     for name, rule in entries_of(node):
         when, field = rule.get("when"), rule.get("field")
         if when is not None and field is not None:
-            rules.append(LossRule(name, compiler.condition(when, env), compiler.function(field, env, STRING)))
+            build = compiler.function(field, env, STRING)
+            action = literal_text(rule.get("action")) or BY_RULE[0]
+            rules.append(LossRule(name, compiler.condition(when, env), build, action))
     return tuple(rules)
 
 
