@@ -51,13 +51,21 @@ CODE_HEAD: Final = """A diagnostic begins with one of these codes.
 Numbers are never reused.
 """
 
+_STEP: Final[Mapping[str, Type]] = {"step": OBJECT}
+
 SLOTS: Final[Mapping[str, Mapping[str, Type]]] = {
-    "endpoint: `request`, `refuse`, `losses`": scopes.request_names(OBJECT),
-    "endpoint: `response`, `errors`": scopes.reply_names(OBJECT),
+    "endpoint: `refuse`, `losses`": scopes.request_names(OBJECT),
+    "endpoint: `request`; `when`, `each`, `wait_s`, `request` and `on_cancel` of a step": _STEP
+    | scopes.request_names(OBJECT),
+    "endpoint: `response`, `errors`; `until`, `again_when` and `every_s` of a step": _STEP | scopes.reply_names(OBJECT),
     "endpoint: `models.request`": scopes.models_request_names(OBJECT),
     "endpoint: `models.list`": scopes.models_list_names(OBJECT),
-    "endpoint: `stream`": scopes.stream_names(OBJECT, OBJECT),
-    "endpoint: `auth`": scopes.auth_names(OBJECT, {}),
+    "endpoint: `stream`": _STEP | scopes.stream_names(OBJECT, OBJECT),
+    "endpoint: `auth`": scopes.auth_names(OBJECT, {}, token=True),
+    "endpoint: `auth.sign`": scopes.sign_names(OBJECT, {}),
+    "endpoint: `auth.token.request`": scopes.token_names(OBJECT, {}),
+    "endpoint: `auth.token.value`, `auth.token.expires`": scopes.token_reply_names(OBJECT),
+    "endpoint: `auth.token.refresh_when`": scopes.reply_names(OBJECT),
     "dialect: `request`, `refuse`, `losses`": scopes.client_names(OBJECT),
     "dialect: `response` of kind `chat`": scopes.dialect_reply_names("chat", OBJECT),
     "dialect: `response` of kind `models`": scopes.dialect_reply_names("models", OBJECT),
@@ -73,6 +81,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "model": "the model: `id` as asked for, `name` as it is sent",
     "opt": "the options",
     "ctx": "this call",
+    "step": "what earlier steps were answered, where there are `steps`: `step.NAME.res` and `step.NAME.http`, "
+    "a list of `{item, res, http}` for a step with `each`",
+    "token": "the token, where there is `auth.token`",
+    "wire": "the request as it will be sent",
     "res": "the decoded answer",
     "raw": "the answer's text",
     "http": "the HTTP side of it",
