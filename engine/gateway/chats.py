@@ -15,7 +15,7 @@ from engine.gateway.targets import make_target
 from engine.gateway.upstream import LiveReply
 from engine.translate.chat import Chat, chat_exchange, stream_start
 from engine.translate.losses import Losses
-from engine.translate.wire import Context, Target, UpstreamReply, UpstreamRequest
+from engine.translate.wire import Context, Pause, Target, UpstreamReply, UpstreamRequest
 from engine.types import JsonObject
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ class ChatRun:
         target = replace(self._target, known_models=tuple(model["id"] for model in listed))
         exchange = chat_exchange(target, self._request, self._model, self.context, Losses(), self._gateway.codec)
         try:
-            next(exchange)
+            asked = next(exchange)
+            while isinstance(asked, Pause):
+                asked = exchange.send(0.0)
             exchange.send(reply)
         except UpstreamError as better:
             return better

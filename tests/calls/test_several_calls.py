@@ -268,6 +268,18 @@ def test_waiting_as_long_as_the_answers_say(tmp_path: Path) -> None:
     assert 0.15 <= queue.looks[1] - queue.looks[0]
 
 
+def test_an_unknown_model_behind_a_wait(tmp_path: Path) -> None:
+    """The failure is explained with what the upstream lists, though the endpoint waits before it calls."""
+
+    def answer(seen: Seen) -> tuple[int, Any]:
+        return (200, {"birds": ["mm"]}) if seen.target.endswith("/birds") else (404, {"fault": "no such bird"})
+
+    with acme(tmp_path, answer, "acme.patient") as (stage, _):
+        told = ask(stage)
+
+    assert (404, "no such bird; it has mm") == (told.status_code, told.json()["error"]["message"])
+
+
 def test_a_look_that_came_too_early_is_made_again(tmp_path: Path) -> None:
     """The upstream wants more time than it told: the refusal is passed over, and what it says of the time holds."""
     queue = Queue([50], more_s=0.2)
