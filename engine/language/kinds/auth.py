@@ -6,7 +6,6 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 from engine.errors import CredentialError
@@ -113,7 +112,14 @@ def _needs(compiler: TreeCompiler, node: Node, env: Env, where: str) -> Iterator
         own = env.inner({})
         build = compiler.function(node, own)
         if any(path[0] == "secret" for path in own.usage.paths):
-            yield partial(_secret, build, slot=where.removeprefix("auth."))
+            yield _needed(build, where.removeprefix("auth."))
+
+
+def _needed(value: Build, slot: str) -> Build:
+    def build(scope: Scope) -> Secret:
+        return _secret(value, scope, slot)
+
+    return build
 
 
 def _sign(calls: CallCompiler, node: Node, names: Mapping[str, Type], usage: Usage) -> SignPlan | None:

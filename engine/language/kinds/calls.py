@@ -100,30 +100,29 @@ class CallCompiler:
         if not wanted:
             return lambda scope: text
         template = parse_path(text)
-        values = [_PathValue(self.compiler, env, name, given[name].value) for name in wanted if name in given]
+        values = {name: _path_value(self.compiler, env, name, given[name].value) for name in wanted if name in given}
 
         def build(scope: Scope) -> str:
-            return expand_path(template, {each.name: each.of(scope) for each in values})
+            return expand_path(template, {name: value(scope) for name, value in values.items()})
 
         return build
 
 
-class _PathValue:
-    """The value of a placeholder of a path; it says what is missing where it is absent."""
+def _path_value(compiler: TreeCompiler, env: Env, name: str, node: Node) -> Build:
+    """The value of a placeholder of a path; the function says what is missing where it is absent."""
+    own = env.inner({})
+    value = compiler.function(node, own)
+    source = literal_text(node) or "a computed value"
+    of_step = any(path[0] == "step" for path in own.usage.paths)
+    env.usage.merge(own.usage)
 
-    def __init__(self, compiler: TreeCompiler, env: Env, name: str, node: Node) -> None:
-        own = env.inner({})
-        self.name = name
-        self._build = compiler.function(node, own)
-        self._source = literal_text(node) or "a computed value"
-        self._of_step = any(path[0] == "step" for path in own.usage.paths)
-        env.usage.merge(own.usage)
+    def build(scope: Scope) -> Json:
+        made = value(scope)
+        if made is ABSENT or made is None:
+            raise missing_in_path(name, source, of_step=of_step)
+        return made
 
-    def of(self, scope: Scope) -> Json:
-        value = self._build(scope)
-        if value is ABSENT or value is None:
-            raise missing_in_path(self.name, self._source, of_step=self._of_step)
-        return value
+    return build
 
 
 def parse_path(text: str) -> tuple[str | tuple[str, bool], ...]:
