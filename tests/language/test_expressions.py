@@ -291,6 +291,7 @@ def test_the_clock_and_ids_come_from_the_scope() -> None:
     assert expression.paths == {("ctx", "now"), ("ctx", "request_id")}
     scope = {"ctx": {"now": 5, "request_id": "r", "stream": False}}
     assert expression.evaluate(scope) == expression.evaluate(scope)
+    assert compile_expression("now()", {"ctx": CTX}, auth=True)[0] is not None
     assert compile_expression("now()", {}, auth=True)[1][0].code == "E102"
 
 

@@ -88,8 +88,8 @@ _SOUND: Final[dict[tuple[Json, ...], tuple[Expression, tuple[tuple[str, Type], .
 
 @cache
 def _names(text: str) -> tuple[str, ...]:
-    """Every word of the text that could be a name of the scope."""
-    return tuple(dict.fromkeys(_WORD.findall(text)))
+    """Every word of the text that could be a name of the scope; and `ctx`, which functions read without naming it."""
+    return tuple(dict.fromkeys((*_WORD.findall(text), "ctx")))
 
 
 def _compile(text: str, scope: Mapping[str, Type], *, auth: bool) -> tuple[Expression | None, list[ExpressionProblem]]:
