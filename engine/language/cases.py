@@ -7,7 +7,7 @@ and secrets are fixed. A child runs its parents' cases on its own plan for every
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,6 +16,7 @@ from engine.errors import EngineError, ErrorInfo, UpstreamError
 from engine.language.case_calls import TooFewRepliesError, conversation
 from engine.language.case_given import UNRUNNABLE, why_unrunnable, wrong_given
 from engine.language.case_parts import holds_for
+from engine.language.comparison import as_far_as_named, by_step, differences, named_only, shown
 from engine.language.inherit import Resolved
 from engine.language.passing_cases import pass_through
 from engine.language.problems import Mark, Problems, did_you_mean
@@ -36,15 +37,6 @@ FIXED_NOW: Final = 1_700_000_000
 FIXED_ID: Final = "req_0123456789abcdef01234567"
 _REQUEST: Final[JsonObject] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 _CTX: Final = Context(FIXED_ID, FIXED_NOW).for_client()
-_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
-    "string": str,
-    "number": (int, float),
-    "integer": int,
-    "boolean": bool,
-    "array": list,
-    "object": dict,
-    "any": object,
-}
 ENDPOINT_GIVEN: Final = (
     "request",
     "reply",
@@ -411,112 +403,23 @@ def compare(case: Case, outcome: JsonObject) -> list[Failure]:
     for part, expected in case.expect.items():
         if part not in outcome:
             error = outcome.get("error")
-            what = f"failed instead: {_show(error)}  {outcome.get('detail', '')}" if error else "there is none"
+            what = f"failed instead: {shown(error)}  {outcome.get('detail', '')}" if error else "there is none"
             failures.append(Failure(case, part, (f"{part}: {what}",)))
             continue
         got = outcome[part]
         if part == "losses":
-            got = _named_only(expected, got)
+            got = named_only(expected, got)
         if part in ("wire", "response", "error"):
-            got = _as_far_as_named(expected, got)
+            got = as_far_as_named(expected, got)
         if part == "calls" and isinstance(expected, dict):
-            expected, got = _by_step(expected, got)
+            expected, got = by_step(expected, got)
         elif part == "calls" and isinstance(expected, list):
             pairs = zip(expected, got, strict=False)
-            got = [*(_as_far_as_named(*pair) for pair in pairs), *got[len(expected) :]]
+            got = [*(as_far_as_named(*pair) for pair in pairs), *got[len(expected) :]]
         lines = tuple(differences(expected, got, part))
         if lines:
             failures.append(Failure(case, part, lines))
     unexpected = "error" in outcome and "error" not in case.expect and not failures
     if unexpected:
-        failures.append(Failure(case, "error", (f"failed: {_show(outcome['error'])}  {outcome.get('detail', '')}",)))
+        failures.append(Failure(case, "error", (f"failed: {shown(outcome['error'])}  {outcome.get('detail', '')}",)))
     return failures
-
-
-def _by_step(expected: JsonObject, made: JsonObject) -> tuple[JsonObject, JsonObject]:
-    """Of the calls by step what the case names: an object is a step's first call, a list are all of them."""
-    wanted = {name: each if isinstance(each, list) else [each] for name, each in expected.items()}
-    got: JsonObject = {}
-    for name, calls in wanted.items():
-        if name in made:
-            pairs = zip(calls, made[name], strict=False)
-            rest = made[name][len(calls) :] if isinstance(expected[name], list) else []
-            got[name] = [*(_as_far_as_named(*pair) for pair in pairs), *rest]
-    return wanted, got
-
-
-def _as_far_as_named(expected: Json, got: Json) -> Json:
-    """Of an HTTP message what the case names: top-level keys, and headers."""
-    if not isinstance(expected, dict) or not isinstance(got, dict):
-        return got
-    kept = {key: got[key] for key in got if key in expected}
-    if isinstance(expected.get("headers"), dict) and isinstance(kept.get("headers"), dict):
-        kept["headers"] = {key: each for key, each in kept["headers"].items() if key in expected["headers"]}
-    return kept
-
-
-def _named_only(expected: Json, got: list[JsonObject]) -> list[JsonObject]:
-    """Losses as far as the case names their keys: `stage` and `rule` may be left out."""
-    wanted = (
-        {key for loss in expected if isinstance(loss, dict) for key in loss} if isinstance(expected, list) else set()
-    )
-    return [{key: value for key, value in loss.items() if key in wanted} for loss in got]
-
-
-def differences(expected: Json, got: Json, path: str) -> Iterator[str]:
-    """Lines that say where two values differ; `{$any: kind}` takes any value of the kind."""
-    if isinstance(expected, dict) and set(expected) == {"$any"}:
-        yield from _kind_differences(str(expected["$any"]), got, path)
-    elif isinstance(expected, dict) and isinstance(got, dict):
-        yield from _object_differences(expected, got, path)
-    elif isinstance(expected, list) and isinstance(got, list):
-        if len(expected) != len(got):
-            yield from _other_items(expected, got, path)
-            return
-        for index, pair in enumerate(zip(expected, got, strict=True)):
-            yield from differences(*pair, f"{path}[{index}]")
-    elif not _equal_scalars(expected, got):
-        yield f"{path}: expected {_show(expected)}, got {_show(got)}"
-
-
-def _other_items(expected: list[Json], got: list[Json], path: str) -> Iterator[str]:
-    """For lists of two lengths: how many there are, and which items the other list does not have."""
-    yield f"{path}: expected {len(expected)} items, got {len(got)}"
-    rest = list(got)
-    for index, item in enumerate(expected):
-        same = next((place for place, each in enumerate(rest) if not any(differences(item, each, ""))), None)
-        if same is None:
-            yield f"{path}[{index}]: expected {_show(item)}, but it is missing"
-        else:
-            del rest[same]
-    yield from (f"{path}: not expected, got {_show(each)}" for each in rest)
-
-
-def _kind_differences(kind: str, got: Json, path: str) -> Iterator[str]:
-    if kind not in _KINDS:
-        yield f"{path}: {{$any: {kind}}} names no kind; {did_you_mean(kind, _KINDS)[0]}"
-    elif not isinstance(got, _KINDS[kind]) or (isinstance(got, bool) and kind not in ("boolean", "any")):
-        yield f"{path}: expected any {kind}, got {_show(got)}"
-
-
-def _object_differences(expected: JsonObject, got: JsonObject, path: str) -> Iterator[str]:
-    for key in expected:
-        if key in got:
-            yield from differences(expected[key], got[key], f"{path}.{key}")
-        else:
-            yield f"{path}.{key}: expected {_show(expected[key])}, but it is missing"
-    for key in got:
-        if key not in expected:
-            yield f"{path}.{key}: not expected, got {_show(got[key])}"
-
-
-def _equal_scalars(expected: Json, got: Json) -> bool:
-    """1 equals 1.0, but true does not equal 1."""
-    if isinstance(expected, bool) or isinstance(got, bool):
-        return expected is got
-    return bool(expected == got)
-
-
-def _show(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 300 else text[:299] + "…"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.language.cases import differences
 from engine.language.catalog import read_catalog
+from engine.language.comparison import differences
 from engine.language.testing import run_tests
 from engine.types import Json
 from tests.conftest import DIALECT, ENDPOINT

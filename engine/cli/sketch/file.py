@@ -27,8 +27,9 @@ from engine.cli.sketch.stream import StreamDraft, add_calls, draft_stream
 from engine.cli.sketch.tools import Calls, add_tools, common_calls, draft_tools, find_calls, is_common
 from engine.cli.sketch.yaml_text import yaml_lines
 from engine.errors import EngineError, MappingError
-from engine.language.cases import Case, differences, endpoint_outcome
+from engine.language.cases import Case, endpoint_outcome
 from engine.language.catalog import read_catalog
+from engine.language.comparison import differences
 from engine.language.diagnostics import render_text
 from engine.language.problems import Mark
 from engine.language.reader import MappingNode
