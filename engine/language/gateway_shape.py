@@ -289,7 +289,7 @@ GATEWAY: Final = Object(
             MapOf(DIALECT_OPTIONS, r"[a-z0-9][a-z0-9._-]*", "the id of a dialect"),
             "How the APIs that clients speak behave, by the dialect's id; all are served, named here or not.",
             default={},
-            example={"ollama": {"options": {"version": "0.13.3"}}},
+            example={"vendor.api": {"options": {"some_option": "value"}}},
         ),
         "aliases": Field(
             MapOf(Text()), "Other names for models: `{name: model}`.", default={}, example={"small": "vendor/small-1"}
