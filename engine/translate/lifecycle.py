@@ -173,9 +173,11 @@ class Lifecycle:
         sent = choice.sent[key]
         if type(total) is not str:
             raise _unfit(key, total)
-        if sent.startswith(total.rstrip()):
+        if total == sent:
             return []
         if not total.startswith(sent):
+            if sent.startswith(total.rstrip()):
+                return []
             raise _bad_event(f"{key} does not go on from the text that was sent")
         choice.sent[key] = total
         return self._take_text(choice, total[len(sent) :], key.removesuffix("_total"))

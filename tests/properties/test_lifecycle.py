@@ -120,9 +120,9 @@ def test_a_cut_stream_never_looks_finished() -> None:
 def test_cumulative_text_gives_only_what_is_new() -> None:
     """`text_total` is the text so far; a repeated total adds nothing."""
     life = Lifecycle(_START)
-    pieces = [{"text_total": total} for total in ("He", "Hello", "Hello", "Hello!")]
+    pieces = [{"text_total": total} for total in ("He", "Hello", "Hello", "Hello ", "Hello !")]
     texts = [event["text"] for piece in pieces for event in life.take(piece) if event["kind"] == "text"]
-    assert texts == ["He", "llo", "!"]
+    assert texts == ["He", "llo", " ", "!"]
 
 
 @pytest.mark.parametrize("total", ["Hell", "Hello ", "", "Hello\n"])
