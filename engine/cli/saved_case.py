@@ -19,6 +19,7 @@ from engine.language.cases import Case, endpoint_outcome
 from engine.language.inherit import Resolved
 from engine.language.problems import Mark
 from engine.language.reader import MappingNode, to_json
+from engine.language.shipped import MAPPINGS
 from engine.translate.losses import Losses
 from engine.translate.plan import EndpointPlan
 from engine.translate.wire import UpstreamReply
@@ -37,8 +38,9 @@ def save_case(resolved: Resolved, name: str, case: JsonObject) -> Path:
         first = next(iter(tests.entries.values())).key.mark
         at, indent, head = _end_of_tests(lines, first.line), first.column - 1, []
     else:
-        at, indent, head = _last_text(lines, len(lines)), 2, ["", "tests:"]
-    lines[at:at] = [*head, *yaml_lines({name: case}, indent)]
+        at, indent, head = _before_comments(lines, len(lines) - (not lines[-1])), 2, ["", "tests:"]
+    tail = [""] if not head and at < len(lines) and lines[at] and not lines[at - 1] else []
+    lines[at:at] = [*head, *yaml_lines({name: case}, indent), *tail]
     text = "\n".join(lines)
     try:
         file.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
@@ -50,9 +52,14 @@ def save_case(resolved: Resolved, name: str, case: JsonObject) -> Path:
 def check_case_name(resolved: Resolved, name: str) -> None:
     """Raise UsageError where a case of that name cannot be appended to the mapping's file."""
     tests = resolved.document.section("tests")
+    file = resolved.document.file
+    if Path(file).resolve().is_relative_to(MAPPINGS) and not MAPPINGS.is_relative_to(Path.cwd()):
+        raise click.UsageError(
+            f"{file} is a shipped mapping, and an update would take the case away; save it in a copy of your own, "
+            "or in a mapping that extends it"
+        )
     if tests is None:
         return
-    file = resolved.document.file
     if not isinstance(tests, MappingNode) or tests.flow or not tests.entries:
         raise click.UsageError(f"`tests` of {file} stands on one line; write its cases on lines of their own first")
     if name in tests.entries:
@@ -60,16 +67,21 @@ def check_case_name(resolved: Resolved, name: str) -> None:
 
 
 def _end_of_tests(lines: list[str], first: int) -> int:
-    """The place behind the last line of the section; a line that begins at the margin begins the next one."""
+    """The place behind the section; a line that begins at the margin begins the next one.
+
+    Blank lines at its end stay before the place: they may belong to the text of its last case.
+    """
     end = first
     while end < len(lines) and (not lines[end] or lines[end][0] in " #"):
         end += 1
-    return _last_text(lines, end)
+    if end == len(lines) and not lines[-1]:
+        end -= 1  # what stands behind the file's last line end is no line
+    return _before_comments(lines, end)
 
 
-def _last_text(lines: list[str], end: int) -> int:
-    """Back over blank lines and comments at the margin, which belong to what follows."""
-    while end > 0 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
+def _before_comments(lines: list[str], end: int) -> int:
+    """Back over comments at the margin, which belong to what follows."""
+    while end > 0 and lines[end - 1].startswith("#"):
         end -= 1
     return end
 

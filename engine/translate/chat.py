@@ -6,7 +6,7 @@ it for the request, feeds the bytes to `Chat.live`, and gets the client's bytes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from engine.errors import UpstreamError
 from engine.translate.calls import run
@@ -142,6 +142,8 @@ class Chat:
             losses=self.losses,
             codec=self._codec,
         )
+        self._note_damaged(call["arguments"] for choice in out["choices"] for call in choice["tool_calls"])
+        out["losses"] = self.losses.as_json()
         keeper = self._keeper()
         return out if keeper is None else kept_reply(out, keeper)
 
@@ -184,9 +186,15 @@ class Chat:
         answer.close()
         return {**life.out, "losses": self.losses.as_json()}
 
-    def _note_missing_call(self, has_calls: bool) -> None:
-        if self._offer is not None and self._offer.choice.must_call and not has_calls:
+    def _note_calls(self, life: Lifecycle) -> None:
+        if self._offer is not None and self._offer.choice.must_call and not life.has_calls:
             self.losses.add("tool_choice", "dropped", "reply")
+        self._note_damaged(life.call_arguments)
+
+    def _note_damaged(self, arguments: Iterable[str]) -> None:
+        """Arguments that are no JSON object: a client that gets them as an object gets an empty one."""
+        if not all(_is_object(each, self._codec) for each in arguments):
+            self.losses.add("tool_calls", "damaged", "reply")
 
     def live(self, life: Lifecycle, client: ClientStream | None) -> LiveAnswer:
         """The answer as a native stream; tool calls in its text are taken out on the way.
@@ -202,7 +210,14 @@ class Chat:
             passed = PassedFrames(self.target, life, client.terminator, self.scope, self._codec)
             return LiveAnswer(upstream, Translation(life, None), insists=plan.insists, passed=passed)
         filters = filters_of(self.target.plan.regions, self._offer, self.losses)
-        return LiveAnswer(upstream, Translation(life, client, filters), self._note_missing_call, insists=plan.insists)
+        return LiveAnswer(upstream, Translation(life, client, filters), self._note_calls, insists=plan.insists)
+
+
+def _is_object(text: str, codec: Codec) -> bool:
+    try:
+        return isinstance(codec.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _is_event_stream(reply: UpstreamReply) -> bool:
@@ -212,7 +227,7 @@ def _is_event_stream(reply: UpstreamReply) -> bool:
 class LiveAnswer:
     """A native stream on its way: upstream bytes in, client bytes out.
 
-    `check` is told at the end whether there were tool calls. With `passed` the client gets the upstream's own frames,
+    `check` sees the whole at the end. With `passed` the client gets the upstream's own frames,
     and the translation only watches what they mean.
     """
 
@@ -220,7 +235,7 @@ class LiveAnswer:
         self,
         upstream: UpstreamStream,
         translation: Translation,
-        check: Callable[[bool], None] | None = None,
+        check: Callable[[Lifecycle], None] | None = None,
         *,
         insists: bool,
         passed: PassedFrames | None = None,
@@ -265,7 +280,7 @@ class LiveAnswer:
             life.forget_finish()
         held = self.translation.flush()
         if life.is_complete and self._check is not None:
-            self._check(life.has_calls)
+            self._check(life)
         if life.is_complete and life.keeper is not None:
             life.keeper.end()
         made = held + self.translation.end()

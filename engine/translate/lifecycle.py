@@ -238,7 +238,10 @@ class Lifecycle:
                 raise _bad_event(f"a piece of the tool call {str(key)[:40]!r} came after its end")
             return events
         call.complete = False
-        call.name = call.name or str(piece.get("name") or "")
+        name = str(piece.get("name") or "")
+        if name and call.started and name != call.name:
+            raise _bad_event(f"the tool call {str(key)[:40]!r} changed its name when it had begun")
+        call.name = call.name or name
         if arguments:
             call.arguments.append(arguments)
             call.waiting.append(arguments)
@@ -339,6 +342,11 @@ class Lifecycle:
     def has_calls(self) -> bool:
         """Whether a tool call has begun."""
         return any(call.started for choice in self._choices for call in choice.calls)
+
+    @property
+    def call_arguments(self) -> list[str]:
+        """The arguments of every call that has begun, as far as they came."""
+        return ["".join(call.arguments) for choice in self._choices for call in choice.calls if call.started]
 
     def usage_so_far(self) -> JsonObject | None:
         """The usage as far as the upstream has told it, for the record of a stream that was cut."""

@@ -54,7 +54,7 @@ def test_a_live_call_is_saved_as_a_case(cli: Cli, mine: Path) -> None:
     assert (0, "") == (done.code, done.err)
     assert KEY.encode() in upstream.requests[0].headers["authorization"].encode()
     assert KEY not in done.out + after
-    assert before.split("\n# The end.")[0].rstrip() == after.split("\n  says-hello:")[0]
+    assert before.split("\n# The end.")[0].rstrip() == after.split("\n  says-hello:")[0].rstrip()
     assert after.endswith("\n\n# The end.\n")
     assert "ran 3 tests: no problems" in cli("validate", mine).out
     again = cli("try", "acme.chat", "hi", "--mock", "--model", "m", "--save-case", "says-hello")
@@ -166,6 +166,32 @@ def test_cases_on_one_line_are_not_touched(cli: Cli, mine: Path) -> None:
 
     assert (2, True) == (done.code, "stands on one line" in done.err)
     assert text == mine.read_text()
+
+
+def test_the_last_case_keeps_the_end_of_its_text(cli: Cli, mine: Path) -> None:
+    """A text may end in blank lines (`|+`): the new case stands behind them."""
+    text = mine.read_text().split("# The cases.")[0]
+    case = "tests:\n  a:\n    given: {reply: {body: {text: ho}}}\n    expect: {result: {text: ho}}\n"
+    case += "    doc: |+\n      Two.\n\n"
+    mine.write_text(text + case)
+    done = cli("try", "acme.chat", "hi", "--mock", "--model", "m", "--save-case", "b")
+
+    assert 0 == done.code
+    assert mine.read_text().startswith(text + case + "  b:\n")
+    assert "ran 2 tests: no problems" in cli("validate", mine).out
+
+
+def test_a_shipped_file_is_not_written_to(cli: Cli, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update would take the case away; the files of a checkout are one's own there."""
+    folder = desk / "mappings"
+    ask = ("try", "acme.chat", "hi", "--mappings", folder, "--mock", "--model", "m", "--save-case")
+    monkeypatch.setattr("engine.cli.saved_case.MAPPINGS", folder)
+    assert 0 == cli(*ask, "here").code
+
+    monkeypatch.chdir(desk.parent / desk.name / "shipped")
+    done = cli(*ask, "elsewhere")
+
+    assert (2, True) == (done.code, "is a shipped mapping" in done.err)
 
 
 def test_a_file_without_cases_gets_some(cli: Cli, mine: Path) -> None:

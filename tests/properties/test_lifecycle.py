@@ -269,6 +269,17 @@ def test_a_call_without_a_name_holds_up_no_other(serial: bool) -> None:
     assert (events[-1]["kind"], events[-1]["err"]["code"]) == ("error", "upstream_bad_event")
 
 
+@pytest.mark.parametrize("serial", [False, True])
+def test_a_name_in_pieces_is_no_name(serial: bool) -> None:
+    """The client has heard the first piece as the name already; a name that is repeated is one."""
+    life = Lifecycle(_START, serial=serial)
+    life.take({"tool_call": {"key": 0, "name": "get_", "arguments": ""}})
+    life.take({"tool_call": {"key": 0, "name": "get_", "arguments": "{"}})
+    with pytest.raises(UpstreamError) as raised:
+        life.take({"tool_call": {"key": 0, "name": "weather"}})
+    assert raised.value.info.code == "upstream_bad_event"
+
+
 def test_a_name_that_comes_late_is_taken() -> None:
     """Arguments wait for it, even behind text."""
     pieces = [
