@@ -55,7 +55,7 @@ def test_a_file_names_its_schema_and_fits_it(path: Path) -> None:
 
 def test_a_file_of_engine_init_fits_the_schema() -> None:
     """It says how an editor gets the schema, for no path is right everywhere."""
-    text = annotated_example()
+    text = annotated_example("straico.chat.v0")
 
     assert "engine schema gateway" in text
     assert MODELINE + "gateway.schema.json" in text
