@@ -166,6 +166,7 @@ class Streams:
         self.counts.collected += 1
         chat = job.make_chat()
         live, undo = await _opened(job, chat)
+        is_over = False
         try:
             with _stopped(job, undo):
                 async with aclosing(live.pieces()) as source:
@@ -177,9 +178,10 @@ class Streams:
                     answer = chat.live(life, None)
                     async for _ in self._relay(answer, source, head):
                         pass
+                    is_over = True
                     return {**life.out, "losses": job.losses.as_json()}
         finally:
-            await live.close()
+            await live.close(is_over=is_over)
 
     # -- native
 
@@ -211,6 +213,7 @@ class Streams:
     async def _asked(self, job: StreamJob, life: Lifecycle, client: ClientStream) -> AsyncGenerator[bytes, None]:
         chat = job.make_chat()
         live, undo = await _opened(job, chat)
+        is_over = False
         try:
             with _stopped(job, undo):
                 async with aclosing(live.pieces()) as source:
@@ -222,8 +225,9 @@ class Streams:
                     async with aclosing(frames):
                         async for made in frames:
                             yield made
+                    is_over = True
         finally:
-            await live.close()
+            await live.close(is_over=is_over)
 
     def _replied(
         self, job: StreamJob, life: Lifecycle, client: ClientStream, chat: Chat, reply: UpstreamReply

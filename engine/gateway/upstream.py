@@ -17,6 +17,7 @@ import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -43,6 +44,7 @@ from engine.gateway.faults import (
     REDIRECT,
     TOO_LARGE,
     TOTAL_TIMEOUT,
+    Fault,
     fault_of,
     is_disconnect,
 )
@@ -60,6 +62,8 @@ _DEFAULT_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("user-agent", "endpoint-engine"),
 )
 _PIECE_BYTES: Final = 16_384
+_REST_S: Final = 0.5
+"""How long the HTTP end of an answer may come behind the stream's own end, for its connection to be kept."""
 _UNSENT: Final = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
 _SAFE: Final = "%/:?@!$&'()*+,;=-._~[]"
 
@@ -93,6 +97,7 @@ class HttpUpstream:
         self._gate = Gate(config.concurrency)
         self._counts = _Counts()
         self._session = _session(upstream.ca_file, config.timeouts.connect_s, config.outbound_proxy)
+        self._resting: set[asyncio.Task[None]] = set()
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """Make the call and read the whole answer.
@@ -127,7 +132,13 @@ class HttpUpstream:
         except BaseException:
             await self._gate.__aexit__(None, None, None)
             raise
-        return LiveReply(response, self._gate, self._timeouts, deadline, self._body_limit)
+        return LiveReply(response, self._gate, self._timeouts, deadline, self._body_limit, self._rest)
+
+    def _rest(self, response: aiohttp.ClientResponse) -> None:
+        """Read off what is left of an answer that said its end, so that its connection serves again."""
+        task = asyncio.ensure_future(_read_off(response))
+        self._resting.add(task)
+        task.add_done_callback(self._resting.discard)
 
     async def _head(self, request: _Prepared) -> aiohttp.ClientResponse:
         """The head of the answer, a dead kept-alive connection tried again."""
@@ -161,6 +172,8 @@ class HttpUpstream:
 
     async def close(self) -> None:
         """Close all connections."""
+        for task in self._resting:
+            task.cancel()
         await self._session.close()
 
     def stats(self) -> JsonObject:
@@ -220,10 +233,19 @@ class HttpUpstream:
 
 
 class LiveReply:
-    """An answer whose body is still coming. `close` it, whatever happened. `watch` sees each piece, for printing."""
+    """An answer whose body is still coming. `close` it, whatever happened. `watch` sees each piece, for printing.
+
+    One timer per answer watches the silence; a piece only notes when its wait began, so a busy stream pays nothing.
+    """
 
     def __init__(
-        self, response: aiohttp.ClientResponse, gate: Gate, timeouts: TimeoutsConfig, deadline: float, limit: int
+        self,
+        response: aiohttp.ClientResponse,
+        gate: Gate,
+        timeouts: TimeoutsConfig,
+        deadline: float,
+        limit: int,
+        rest: Callable[[aiohttp.ClientResponse], None],
     ) -> None:
         self.status = response.status
         self.headers = _plain_headers(response)
@@ -232,7 +254,12 @@ class LiveReply:
         self._timeouts = timeouts
         self._deadline = deadline
         self._limit = limit
+        self._rest = rest
         self._whole: UpstreamReply | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waits_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._late: Fault | None = None
         self.watch: Callable[[bytes], None] | None = None
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -243,27 +270,38 @@ class LiveReply:
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
             raise BAD_RESPONSE.error(f"content-encoding {encoding[:40]!r} of a stream")
-        clock = asyncio.get_running_loop().time
-        left = self._limit
+        clock, left = self._loop.time, self._limit
         source = aiter(self._response.content.iter_chunked(_PIECE_BYTES))
+        self._waits_since = clock()
+        self._look()
         while True:
-            until = min(clock() + self._timeouts.idle_s, self._deadline)
             try:
-                async with asyncio.timeout_at(until):
-                    piece = await anext(source)
+                piece = await anext(source)
             except StopAsyncIteration:
                 return
-            except TimeoutError:
-                late = TOTAL_TIMEOUT if clock() >= self._deadline else IDLE_TIMEOUT
-                raise late.error(f"{self._timeouts}") from None
             except LIBRARY_ERRORS as failure:
+                if self._late is not None:
+                    raise self._late.error(f"{self._timeouts}") from None
                 raise CUT.error(type(failure.__cause__ or failure).__name__) from None
+            finally:
+                self._waits_since = None
             left -= len(piece)
             if left < 0:
                 raise TOO_LARGE.error("stream over the limit")
             if self.watch is not None:
                 self.watch(piece)
             yield piece
+            self._waits_since = clock()
+
+    def _look(self) -> None:
+        """Break off an answer that is late, else look again when it may be; waiting for the client is not silence."""
+        now = self._loop.time()
+        silent_until = (now if self._waits_since is None else self._waits_since) + self._timeouts.idle_s
+        if now < min(silent_until, self._deadline):
+            self._timer = self._loop.call_at(min(silent_until, self._deadline), self._look)
+            return
+        self._late = TOTAL_TIMEOUT if now >= self._deadline else IDLE_TIMEOUT
+        self._response.close()  # which ends the wait for the next piece
 
     async def read(self) -> UpstreamReply:
         """The whole body, where the answer turned out not to be a stream."""
@@ -283,12 +321,30 @@ class LiveReply:
         self._whole = UpstreamReply(self.status, self.headers, body.finish())
         return self._whole
 
-    async def close(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end; once."""
+    async def close(self, *, is_over: bool = False) -> None:
+        """Give the connection back, or close it where the body was not read to its end; once.
+
+        `is_over`: the stream said its end, so HTTP's own end is on its way.
+        """
         gate, self._gate = self._gate, None
-        if gate is not None:
-            await gate.__aexit__(None, None, None)
+        if self._timer is not None:
+            self._timer.cancel()
+        if gate is None:
+            return
+        await gate.__aexit__(None, None, None)
+        if is_over and not self._response.content.is_eof():
+            self._rest(self._response)
+        else:
             self._response.close()
+
+
+async def _read_off(response: aiohttp.ClientResponse) -> None:
+    try:
+        with suppress(TimeoutError, *LIBRARY_ERRORS):
+            async with asyncio.timeout(_REST_S):
+                await response.content.read(_PIECE_BYTES)
+    finally:
+        response.close()
 
 
 def _plain_headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:

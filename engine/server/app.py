@@ -2,7 +2,7 @@
 
 Order   head (framing, host, size) -> probes -> cross-origin permission -> route -> draining -> credential -> body
         -> gateway. What fails answers in the shape of the dialect that owns the nearest route.
-Gone    while the gateway works, a second task waits for the client to leave; when it does, the work is cancelled and
+Gone    once the body is read, a second task waits for the client to leave; when it does, the work is cancelled and
         with it the upstream call (rule R10).
 Edge    the one place that catches everything: a bug is a 500 with the request's id, its traceback goes to the log.
 """
@@ -27,7 +27,7 @@ from engine.gateway.delivery import StreamReply
 from engine.gateway.gateway import Gateway, Plans, id_headers
 from engine.gateway.log import ENGINE, write_access
 from engine.server.auth import authenticate
-from engine.server.body import ClientGone, read_body, until_gone
+from engine.server.body import ClientGone, Departure, read_body
 from engine.server.cors import cors_headers, is_preflight, preflight_headers
 from engine.server.head import (
     Head,
@@ -96,11 +96,7 @@ class Door:
         visit = _Visit(read_head(scope), Record(new_request_id()))
         reply: ClientReply | None = None
         try:
-            found = await self._serve(visit, scope, receive)
-            if isinstance(found, StreamReply):
-                await self._stream(visit, found, receive, send)
-            else:
-                reply = found
+            reply = await self._served(visit, scope, receive, send)
         except RequestError as failure:
             reply = self._failed(visit, failure.info)
         except ClientGone:
@@ -122,8 +118,18 @@ class Door:
             self._print_reply(visit, reply)
             await _send(send, visit, self._with_cors(visit, reply))
 
-    async def _stream(self, visit: _Visit, reply: StreamReply, receive: Receive, send: Send) -> None:
-        """Send a streamed answer; raises ClientGone when the client leaves before it is over."""
+    async def _served(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> ClientReply | None:
+        """The answer; None where it was a stream, which is sent then. Raises ClientGone."""
+        async with Departure(receive) as departure:
+            found = await self._serve(visit, scope, receive, departure)
+            if not isinstance(found, StreamReply):
+                return found
+            pump = await self._stream(visit, found, send)
+        await pump.end()  # out here, for a server calls the client gone once an answer is over
+        return None
+
+    async def _stream(self, visit: _Visit, reply: StreamReply, send: Send) -> Pump:
+        """Send a streamed answer up to its end; raises ClientGone when the client does not take it."""
         visit.record.status = reply.status
         headers = (
             {**reply.headers, **cors_headers(visit.head, self._config.cors, reply.headers)}
@@ -133,7 +139,8 @@ class Door:
         show = partial(self.gateway.printer.show, "client_reply", visit.record.request_id, f"{reply.status} (live)")
         show(headers.items(), b"")
         visit.pump = Pump(send, reply, visit.record, lambda data: show((), data))
-        await visit.pump.run(headers, receive)
+        await visit.pump.run(headers)
+        return visit.pump
 
     async def _break_off(self, visit: _Visit, info: ErrorInfo, send: Send) -> None:
         """End an answer that cannot go on: by its last event if it is a stream that began, else by a whole answer."""
@@ -143,7 +150,9 @@ class Door:
         visit.record.code = info.code or info.type
         await visit.pump.break_off(info)
 
-    async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> ClientReply | StreamReply:
+    async def _serve(
+        self, visit: _Visit, scope: Scope, receive: Receive, departure: Departure
+    ) -> ClientReply | StreamReply:
         head, record = visit.head, visit.record
         record.method = head.method
         record.address = client_address(head, self._config.trusted_proxies)
@@ -160,9 +169,11 @@ class Door:
             raise RequestError(_miss(head, found))
         if self.draining:
             raise RequestError(_SHUTTING_DOWN)
-        return await self._answer(visit, found, scope, receive)
+        return await self._answer(visit, found, scope, receive, departure)
 
-    async def _answer(self, visit: _Visit, found: Match, scope: Scope, receive: Receive) -> ClientReply | StreamReply:
+    async def _answer(
+        self, visit: _Visit, found: Match, scope: Scope, receive: Receive, departure: Departure
+    ) -> ClientReply | StreamReply:
         head, record, limits = visit.head, visit.record, self._config.limits
         record.operation = f"{found.dialect.id}.{found.operation.name}"
         caller = authenticate(head, self._config.clients)
@@ -188,7 +199,8 @@ class Door:
         )
         printer = self.gateway.printer
         printer.show("client_request", record.request_id, f"{head.method} {head.path}", head.headers, body)
-        return await _while_connected(self.gateway, call, record, receive)
+        departure.watch()
+        return await self.gateway.answer(call, record)
 
     def _failed(self, visit: _Visit, info: ErrorInfo) -> ClientReply:
         reply = self.gateway.error_reply(visit.dialect, info, visit.record.request_id)
@@ -240,26 +252,6 @@ def create_app(config: GatewayConfig, catalog: Plans, codec: Codec) -> tuple[ASG
     """The ASGI application for a bound config and a catalog, and its door (to begin draining)."""
     door = Door(config, catalog, codec)
     return Router(redirect_slashes=False, default=door, lifespan=door.lifespan), door
-
-
-async def _while_connected(
-    gateway: Gateway, call: ClientCall, record: Record, receive: Receive
-) -> ClientReply | StreamReply:
-    """Let the gateway answer as long as the client is there. Raises ClientGone; the work is cancelled then."""
-    work = asyncio.ensure_future(gateway.answer(call, record))
-    watch = asyncio.ensure_future(until_gone(receive))
-    try:
-        await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise ClientGone
-    finally:
-        unused = not work.done()
-        for task in (work, watch):
-            task.cancel()
-        made, _ = await asyncio.gather(work, watch, return_exceptions=True)
-        if unused and isinstance(made, StreamReply):  # it was made in the very moment in which the client left
-            await made.delivery.close()
 
 
 def _miss(head: Head, found: Miss) -> ErrorInfo:

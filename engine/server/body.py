@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import TracebackType
 
 from starlette.types import Receive
 
@@ -51,7 +52,38 @@ def _too_large(limit_bytes: int) -> Exception:
     return refusal("too_large", f"The request body is larger than {limit_bytes} bytes.", 413, "request_too_large")
 
 
-async def until_gone(receive: Receive) -> None:
-    """Return when the client closes the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class Departure:
+    """Ends its block with ClientGone when the client leaves, from `watch` on.
+
+    The work stays in the request's own task, which is cancelled, as `asyncio.timeout` does at its time; a cancellation
+    from elsewhere passes.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+        self._is_gone = False
+
+    def watch(self) -> None:
+        """Begin; the body must have been read."""
+        self._watcher = asyncio.ensure_future(self._wait())
+
+    async def __aenter__(self) -> Departure:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._is_gone and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise ClientGone from failure
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        self._task.cancel()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.server import pump
 from tests.gateway.fake_upstream import Behaviour, FakeUpstream, Seen, Wire, reply, reply_json, slowly
 from tests.running import serving
 from tests.streams.stage import MODEL, Stage, raw_chat, staged
@@ -159,6 +161,51 @@ def test_a_slow_client_holds_the_upstream_back(tmp_path: Path) -> None:
 
     assert CHUNKS - 200 <= chunks <= CHUNKS + 2  # a few are cut by the reads' ends
     assert max(held, grown) < 10
+
+
+def test_a_client_that_takes_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records: list[dict[str, Any]]
+) -> None:
+    """It holds an upstream and memory no longer than `STALLED_S` (F46)."""
+    monkeypatch.setattr(pump, "STALLED_S", 0.5)
+    sent = [0]
+    beat = ", heartbeat: {every_s: 0.2}"
+    with (
+        FakeUpstream(_flood(sent)) as upstream,
+        _plain(tmp_path, upstream.url, upstream=beat) as stage,
+        contextlib.closing(raw_chat(stage, "hi", receive_buffer=4096)) as client,
+    ):
+        client.recv(1024)
+        begun = time.monotonic()
+        stage.wait_for(lambda: bool(records), 5)
+        waited = time.monotonic() - begun
+
+    assert 499 == records[0]["status"]
+    assert 0.4 < waited < 3
+    assert sent[0] < CHUNKS
+
+
+def test_a_connection_is_kept_though_its_http_end_comes_late(tmp_path: Path) -> None:
+    """The client is not kept waiting for it, and the next request saves a handshake."""
+    frames = GOOD
+
+    async def play(wire: Wire, seen: Seen) -> bool:
+        await wire.send(f"HTTP/1.1 200 OK\r\n{SSE}transfer-encoding: chunked\r\n\r\n".encode())
+        await wire.send(b"%x\r\n%b\r\n" % (len(frames), frames))
+        await asyncio.sleep(0.4)
+        await wire.send(b"0\r\n\r\n")
+        return True
+
+    with FakeUpstream(play) as upstream, _plain(tmp_path, upstream.url) as stage:
+        first = stage.ask("hi")
+        time.sleep(0.6)
+        begun = time.monotonic()
+        second = stage.ask("hi")
+        took = time.monotonic() - begun
+
+        assert ["a", "a"] == [first.text, second.text]
+        assert took < 0.3
+        assert 1 == upstream.connections
 
 
 def test_a_client_that_leaves_in_the_middle(native: Stage, records: list[dict[str, Any]]) -> None:
