@@ -97,6 +97,7 @@ class ChatRun:
             client_scope=scope,
             record=self._progress.record,
             losses=self._progress.losses,
+            named=self._progress.named,
             choices=self._request.get("n") or 1,
             only=self._only,
             tells=self._gateway.config.expose_headers,

@@ -72,15 +72,21 @@ class StreamVoice:
 
 
 class Delivery:
-    """Bytes from `source` to the client. `failures` counts what failed, by code."""
+    """Bytes from `source` to the client. `failures` counts what failed, by code; `named` puts errors in its words."""
 
     def __init__(
-        self, source: AsyncGenerator[bytes, None], voice: Voice, record: Record, failures: Counter[str]
+        self,
+        source: AsyncGenerator[bytes, None],
+        voice: Voice,
+        record: Record,
+        failures: Counter[str],
+        named: Callable[[ErrorInfo], ErrorInfo] = lambda info: info,
     ) -> None:
         self.voice = voice
         self._source = source
         self._record = record
         self._failures = failures
+        self._named = named
         self._first: asyncio.Task[bytes] | None = None
 
     async def hold(self, within_s: float, more_s: Callable[[], float] = lambda: 0) -> None:
@@ -119,7 +125,7 @@ class Delivery:
         self._record.code = failure.info.code or failure.info.type
         self._record.detail = failure.detail
         self._failures[self._record.code] += 1
-        return self.voice.fail(failure.info)
+        return self.voice.fail(self._named(failure.info))
 
     async def close(self) -> None:
         """End what is under way; once is enough, more do no harm."""

@@ -91,7 +91,7 @@ class StreamJob:
     """One chat to be streamed: how to make it native, or get it whole; who sends; what the client speaks.
 
     `start` is what of the reply is known already: id, model, created. `only` says that the endpoint cannot answer
-    whole, `tells` whether the client may see how it was served.
+    whole, `tells` whether the client may see how it was served. `named` puts an error in the client's words.
     """
 
     make_chat: Callable[[], Chat]
@@ -104,6 +104,7 @@ class StreamJob:
     client_scope: JsonObject
     record: Record
     losses: Losses
+    named: Callable[[ErrorInfo], ErrorInfo]
     choices: int = 1
     only: bool = False
     tells: bool = True
@@ -145,7 +146,7 @@ class Streams:
             source, within_s, unknown = self._emulated(job, life, client), self._config.grace_s, False
         beat = job.upstream.heartbeat
         voice = StreamVoice(life, client, HEARTBEAT_STYLES[beat.style], job.passage)
-        delivery = Delivery(source, voice, job.record, self.counts.failures)
+        delivery = Delivery(source, voice, job.record, self.counts.failures, job.named)
         await delivery.hold(within_s, partial(self._longer, job) if unknown else lambda: 0)
         return StreamReply(200, {"content-type": client.content_type, **_HEADERS}, delivery, beat.every_s)
 

@@ -226,7 +226,8 @@ class Lifecycle:
             events += self._complete(choice, call)
             call = None
         if call is None:
-            call_id = given_id or f"call_{self.out['id']}_{self._call_number()}"
+            taken = any(other.given_id == given_id for other in choice.calls)
+            call_id = given_id if given_id and not taken else f"call_{self.out['id']}_{self._call_number()}"
             if self.keeper is not None:
                 call_id = self.keeper.call_id(choice.index, str(call_id))
             call = Call(len(choice.calls), str(call_id), given_id)

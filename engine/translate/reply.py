@@ -99,6 +99,11 @@ def _choice(source: Json, index: int, endpoint: str, id_stem: str, calls_before:
         _call(call, position, f"{id_stem}_{calls_before + position}", endpoint, codec)
         for position, call in enumerate(calls)
     ]
+    seen: set[str] = set()
+    for position, call in enumerate(choice["tool_calls"]):
+        if call["id"] in seen:  # a client tells calls apart by their ids, whatever an upstream does (trap 48)
+            call["id"] = f"{id_stem}_{calls_before + position}"
+        seen.add(call["id"])
     if all(choice[key] is None for key in _TEXTS) and not choice["tool_calls"]:
         raise _empty(endpoint)
     choice["finish_reason"] = _finish(source.get("finish_reason"), choice, endpoint)

@@ -319,3 +319,12 @@ def test_what_was_counted_before_the_answer_is_in_its_start() -> None:
     life.take({"usage": {"prompt_tokens": 7}})
     (start, *_) = life.take({"text": "a"})
     assert (start["kind"], start["usage"]["prompt_tokens"]) == ("start", 7)
+
+
+def test_no_two_streamed_calls_have_one_id() -> None:
+    """As in a whole reply: the second gets an id of ours (trap 48)."""
+    pieces = [{"tool_call": {"key": key, "id": "same", "name": "f", "arguments": "{}"}} for key in (0, 1)]
+    _, life = _run(pieces, serial=False)
+    first, second = (call["id"] for call in life.out["tool_calls"])
+    assert first == "same"
+    assert second.startswith("call_")

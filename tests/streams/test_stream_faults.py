@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.gateway.fake_upstream import FakeUpstream, raw, reply, then_silence
+from tests.gateway.fake_upstream import FakeUpstream, raw, reply, reply_json, slowly, then_silence
 from tests.streams.conftest import Stages
-from tests.streams.stage import CHATS, Stage, staged
+from tests.streams.stage import CHATS, MODEL, Stage, staged
 
 WHOLE = "This is a mock answer."
 HALF = "This is a"
@@ -189,3 +190,22 @@ def test_the_first_bytes_tell_a_stream_from_a_page(tmp_path: Path, make: Callabl
 def _plain(folder: Path, url: str, more: str = "streaming: {}") -> AbstractContextManager[Stage]:
     lines = f"timeouts: {{first_byte_s: 0.5, idle_s: 0.5, total_s: 3}}\n{more}"
     return staged("plain.stream", url=url, more=lines, folder=folder)
+
+
+@pytest.mark.parametrize("grace_s", [0.05, 5])
+def test_a_late_error_names_the_field_that_the_client_sent(tmp_path: Path, grace_s: float) -> None:
+    """Before the commit and after it."""
+    refused = {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"}}
+    slow = slowly(0.3, reply_json(refused, status="400 Bad Request"))
+    ways = {
+        "upstream": ", streaming: synthetic, secrets: {api_key: {env: STRAICO_API_KEY}}",
+        "more": f"streaming: {{grace_s: {grace_s}}}",
+    }
+    with (
+        FakeUpstream(slow) as upstream,
+        staged("anthropic.messages", url=upstream.url, folder=tmp_path, **ways) as stage,
+    ):
+        heard = httpx.post(f"{stage.base_url}/responses", json={"model": MODEL, "input": "hi", "stream": True})
+
+    assert (200 if grace_s < 0.3 else 400) == heard.status_code
+    assert '"param":"input"' in heard.text

@@ -222,3 +222,12 @@ def test_any_emitted_value_gives_a_reply_or_an_engine_error(emitted: Json) -> No
         assert 500 <= failure.info.status < 600  # type: ignore[attr-defined]  # noqa: PT017
     else:
         assert json.dumps(out["id"])
+
+
+def test_no_two_calls_have_one_id() -> None:
+    """A client tells them apart by it, whatever the upstream sends (trap 48)."""
+    calls = [{**CALL, "id": "same"}, {**CALL, "id": "same"}, {**CALL, "id": "other"}]
+
+    ids = [call["id"] for call in build({"tool_calls": calls})["tool_calls"]]
+
+    assert ["same", "call_0123456789abcdef01234567_1", "other"] == ids
