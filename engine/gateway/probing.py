@@ -7,13 +7,12 @@ from typing import Final
 
 from engine.gateway.upstream import LiveReply
 from engine.translate.chat import Chat
-from engine.translate.framing import MAX_FRAME_BYTES
+from engine.translate.framing import MAX_FRAME_BYTES, SPACE, begins_whole
 from engine.translate.wire import UpstreamReply
 
 _STREAM_TYPES: Final = ("text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json")
 _WHOLE_TYPES: Final = ("application/json", "text/html")
 _SSE_HEADS: Final = (b"data", b"event", b"id", b"retry", b":")
-_SPACE: Final = b"\xef\xbb\xbf \t\r\n"
 _REMEMBERED: Final = 4096
 
 
@@ -40,12 +39,13 @@ class Probes:
 async def judge(live: LiveReply, chat: Chat, source: AsyncGenerator[bytes, None]) -> bytes | UpstreamReply:
     """The first bytes of an answer that is a stream, or the whole answer of one that is none (F26).
 
-    The content type decides; where server-sent events are awaited and it is another, the first characters do.
+    The content type decides. Where server-sent events are awaited the first characters do: some servers send an error
+    as one JSON body under the type of a stream, some a stream under another type.
     """
     streams = _by_type(live, chat)
-    if streams is None:
+    if streams is not False and chat.target.plan.stream is not None and chat.target.plan.stream.framing == "sse":
         head = await _head(source)
-        if head.lstrip(_SPACE).startswith(_SSE_HEADS):
+        if head.lstrip(SPACE).startswith(_SSE_HEADS) or (streams and not begins_whole(head)):
             return head
         body = [head, *[piece async for piece in source]]
         return UpstreamReply(live.status, live.headers, b"".join(body))
@@ -70,6 +70,6 @@ async def _head(source: AsyncGenerator[bytes, None]) -> bytes:
     head = b""
     async for piece in source:
         head += piece
-        if head.strip(_SPACE) or len(head) > MAX_FRAME_BYTES:
+        if head.strip(SPACE) or len(head) > MAX_FRAME_BYTES:
             break
     return head

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from engine.errors import UpstreamError
 from engine.translate.calls import run
 from engine.translate.exchange import check_rules, reply_scope, request_scope
+from engine.translate.framing import begins_whole
 from engine.translate.keeping import Keeper, kept_reply, with_kept_state
 from engine.translate.lifecycle import Lifecycle
 from engine.translate.losses import Losses
@@ -221,7 +222,8 @@ def _is_object(text: str, codec: Codec) -> bool:
 
 
 def _is_event_stream(reply: UpstreamReply) -> bool:
-    return reply.headers.get("content-type", "").lower().startswith("text/event-stream")
+    is_typed = reply.headers.get("content-type", "").lower().startswith("text/event-stream")
+    return is_typed and not begins_whole(reply.body)
 
 
 class LiveAnswer:

@@ -25,8 +25,15 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
+SPACE: Final = b"\xef\xbb\xbf \t\r\n"
+"""White space, and the byte order mark."""
 MAX_FRAME_BYTES: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
+
+
+def begins_whole(body: bytes) -> bool:
+    """Whether a body begins like JSON or a page, as no line of server-sent events does; its type may say otherwise."""
+    return body.lstrip(SPACE).startswith((b"{", b"[", b"<"))
 
 
 class FramingError(ValueError):

@@ -172,10 +172,16 @@ def test_an_unreachable_upstream_is_a_502(tmp_path: Path) -> None:
     assert (502, "upstream_unreachable") == (heard.status, heard.error["code"])
 
 
-@pytest.mark.parametrize("make", [lambda body: reply(body, headers="content-type: text/plain\r\n"), lambda body: raw(
-    b"HTTP/1.0 200 OK\r\n\r\n" + body)])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda body: reply(body, headers="content-type: text/plain\r\n"),
+        lambda body: reply(body, headers="content-type: text/event-stream\r\n"),
+        lambda body: raw(b"HTTP/1.0 200 OK\r\n\r\n" + body),
+    ],
+)
 def test_the_first_bytes_tell_a_stream_from_a_page(tmp_path: Path, make: Callable[[bytes], object]) -> None:
-    """A content type that says nothing: what begins like an event is one, what begins like JSON is a whole answer."""
+    """Whatever the content type says, what begins like an event is one, and what begins like JSON a whole answer."""
     stream, whole = b'\xef\xbb\xbf\n: hi\n\ndata: {"text":"a"}\n\ndata: {"finish":"stop"}\n\n', b' {"text":"b"}'
     with (
         FakeUpstream(make(stream), make(whole)) as upstream,  # type: ignore[arg-type]
