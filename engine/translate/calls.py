@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from engine.errors import CredentialError, EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.failures import settled
@@ -96,13 +96,24 @@ def _address(target: Target, call: CallPlan, scope: Scope) -> tuple[str, Pairs]:
 
 def _found_url(target: Target, url: Json) -> tuple[str, Pairs]:
     """An address out of an earlier answer: only on the origins that the config binds this upstream to (rule R1)."""
-    parts = urlsplit(url) if isinstance(url, str) else None
+    if not isinstance(url, str) or not url:
+        info = ErrorInfo("upstream", "The upstream gave no address for the next call.", code="upstream_bad_response")
+        raise UpstreamError(info, detail=f"a step's `url` of {target.plan.id} gave no text; is the path to it right?")
+    parts = _split(url)
     known = {urlsplit(each)[:2] for each in (target.base_url, *target.hosts.values())}
-    if parts is None or parts[:2] not in known:
+    if parts[:2] not in known:
         info = ErrorInfo("upstream", "The upstream named an address that is not its own.", code="upstream_bad_response")
-        raise UpstreamError(info, detail="a step's `url` is on no origin of `base_url` and `hosts`")
+        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:200]
+        raise UpstreamError(info, detail=f"a step's `url` is on {origin!r}, no origin of `base_url` and `hosts`")
     query: Pairs = list(parse_qsl(parts.query, keep_blank_values=True))
     return f"{parts.scheme}://{parts.netloc}{parts.path}", query
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # brackets that hold no address
+        return SplitResult("", "", "", "", "")
 
 
 def _finished(target: Target, draft: _Draft, scope: Scope, codec: Codec) -> UpstreamRequest:

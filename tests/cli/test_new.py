@@ -156,6 +156,20 @@ def test_a_key_in_the_body_and_data_as_keys_of_the_reply(cli: Cli, tmp_path: Pat
     )
 
 
+def test_what_a_mapping_cannot_have_is_said(cli: Cli, tmp_path: Path) -> None:
+    """A cookie given by `-b`, and the user and password that the command's own header overrules, as in curl."""
+    curl = (f"curl https://anna:secret-word@acme.example/chat -b 'sid=abcdef123' -H 'Authorization: Bearer {KEY}'"
+            " -d '{\"prompt\": \"hi\"}'")  # fmt: skip
+    made = drafted(cli, tmp_path, curl, {"text": "Ho."})
+    text = (tmp_path / "mine" / "drafted.yaml").read_text()
+
+    assert {"bearer": "=secret.api_key"} == made["auth"]
+    assert ["# Left out: the cookie", "# Left out: the user and password"] == [
+        line.split(".")[0] for line in text.splitlines() if line.startswith("# Left out")
+    ]
+    assert not [word for word in ("abcdef123", "secret-word") if word in text]
+
+
 def test_every_unknown_header_is_a_secret(cli: Cli, tmp_path: Path) -> None:
     """Whatever the header is called, its value is not written; what is harmless by its name stays or is dropped."""
     curl = (f"curl https://acme.example/v1/chat -H 'X-Quill-Pass: {KEY}' -H 'User-Agent: me/1' -H 'acme-version: 3'"

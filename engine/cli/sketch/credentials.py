@@ -59,7 +59,7 @@ class Credentials:
             return {"bearer": _leaf(self.bearer)}
         if self.bearer is not None:
             headers["authorization"] = f"join(' ', ['Bearer', {self.bearer}])"
-        if self.pair is not None:
+        elif self.pair is not None:
             headers["authorization"] = f"join(' ', ['Basic', base64(join(':', [{self.pair[0]}, {self.pair[1]}]))])"
         written = {name: _leaf(each) for name, each in headers.items()}
         if written and self.query:
@@ -107,6 +107,10 @@ def take_credentials(call: CurlCall, prefix: str) -> Credentials:
         made.notes.append("Left out: the cookie. A mapping has no cookies; look for a key in the API's documentation.")
     for name in [each for each in call.headers if _is_left_out(each)]:
         del call.headers[name]
+    if call.user is not None and "authorization" in call.headers:
+        made.values += [each for each in call.user.split(":", 1) if len(each) >= _SHORTEST]
+        call.user = None
+        made.notes.append("Left out: the user and password. The command's Authorization header takes their place.")
     headers = [name for name, value in call.headers.items() if name != "authorization" and _is_secret(name, value)]
     query = [name for name, value in call.query.items() if _is_credential(name, value)]
     body = list(_in_body(call.body)) if isinstance(call.body, dict) else []

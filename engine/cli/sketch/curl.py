@@ -76,6 +76,8 @@ def read_curl(text: str, folder: Path) -> CurlCall:
             call.user = value
         elif name == "--oauth2-bearer":
             call.headers["authorization"] = f"Bearer {value}"
+        elif name == "--cookie":
+            call.headers["cookie"] = value
         elif name in gathered:
             gathered[name].append(value)
         elif name == "--get":
