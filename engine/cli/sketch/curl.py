@@ -32,6 +32,8 @@ _SHORT: Final = {
     "w": "--write-out", "G": "--get",
 }  # fmt: skip
 
+_AS_HEADER: Final = {"--oauth2-bearer": ("authorization", "Bearer {}"), "--cookie": ("cookie", "{}")}
+
 
 @dataclass(slots=True)
 class CurlCall:
@@ -74,10 +76,9 @@ def read_curl(text: str, folder: Path) -> CurlCall:
             call.headers[title.strip().lower()] = content.strip()
         elif name == "--user":
             call.user = value
-        elif name == "--oauth2-bearer":
-            call.headers["authorization"] = f"Bearer {value}"
-        elif name == "--cookie":
-            call.headers["cookie"] = value
+        elif name in _AS_HEADER:
+            title, form = _AS_HEADER[name]
+            call.headers[title] = form.format(value)
         elif name in gathered:
             gathered[name].append(value)
         elif name == "--get":
