@@ -50,8 +50,7 @@ async def ask(
     """Make the call. What a client would be told of is in the attempt; anything else is raised."""
     config = replace(deployment.config, upstreams={**deployment.config.upstreams, upstream.name: upstream})
     gateway = Gateway(config, deployment.catalog, json_codec())
-    if caller.credential is not None:
-        gateway.scrubber.learn(caller.credential.reveal())
+    gateway.hide_key(caller)
     request: JsonObject = {"model": model, "messages": [{"role": "user", "content": text}]}
     if stream:
         request["stream"] = True

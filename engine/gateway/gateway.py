@@ -27,7 +27,7 @@ from engine.gateway.scrubbing import Scrubber
 from engine.gateway.senders import SenderFactory, Senders
 from engine.gateway.streaming import Streams
 from engine.gateway.strict_json import parse_client_json
-from engine.gateway.targets import configured_secrets, make_target
+from engine.gateway.targets import configured_secrets, make_target, uses_caller_key
 from engine.gateway.upstream import HttpUpstream
 from engine.translate.client import (
     may_pass,
@@ -79,12 +79,18 @@ class Gateway:
     """
 
     def __init__(
-        self, config: GatewayConfig, catalog: Plans, codec: Codec, make_sender: SenderFactory = HttpUpstream
+        self,
+        config: GatewayConfig,
+        catalog: Plans,
+        codec: Codec,
+        make_sender: SenderFactory = HttpUpstream,
+        scrubber: Scrubber | None = None,
     ) -> None:
         self.config = config
         self.catalog = catalog
         self.codec = codec
-        self.scrubber = Scrubber(configured_secrets(config.upstreams))
+        self.scrubber = scrubber or Scrubber(configured_secrets(config.upstreams))
+        self._takes_keys = any(map(uses_caller_key, config.upstreams.values()))
         self.printer = Printer(config.log.print, self.scrubber)
         self.router = Router(config)
         self.models = ModelLists(config, self.router, self._fetch_models)
@@ -100,6 +106,11 @@ class Gateway:
             "model": self._serve_model,
             "answer": self._serve_answer,
         }
+
+    def hide_key(self, caller: Caller) -> None:
+        """Keep a caller's key out of logs, where an upstream gets it and may quote it (threat T25)."""
+        if self._takes_keys and caller.credential is not None:
+            self.scrubber.learn(caller.credential.reveal())
 
     async def answer(self, call: ClientCall, record: Record) -> Reply:
         """Serve one call and fill in its record. Never raises for a failure that has an `ErrorInfo`."""

@@ -7,7 +7,6 @@ the key it did not like: as it stands, in base64 (any of the three alignments) o
 from __future__ import annotations
 
 import base64
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -29,16 +28,19 @@ class Scrubber:
     def __init__(self, values: Iterable[str]) -> None:
         forms = {form for value in values if len(value) >= SHORTEST for form in _written_forms(value)}
         self._forms = sorted(forms, key=len, reverse=True)
-        self._learned: deque[list[str]] = deque(maxlen=_LEARNED)
+        self._learned: dict[str, list[str]] = {}
 
     def learn(self, value: str) -> None:
-        """Take out this value, too: a token that an upstream gave. The last of them are remembered."""
-        if len(value) >= SHORTEST:
-            self._learned.append(sorted(_written_forms(value), key=len, reverse=True))
+        """Take out this value, too: a token that an upstream gave, a caller's own key. The last are remembered."""
+        if value in self._learned or len(value) < SHORTEST:
+            return
+        if len(self._learned) >= _LEARNED:
+            self._learned.pop(next(iter(self._learned)))
+        self._learned[value] = sorted(_written_forms(value), key=len, reverse=True)
 
     def scrub(self, text: str) -> str:
         """`text` with every known secret replaced by `***`."""
-        for forms in (self._forms, *self._learned):
+        for forms in (self._forms, *self._learned.values()):
             for form in forms:
                 if form in text:
                     text = text.replace(form, MASK)

@@ -26,6 +26,7 @@ from engine.gateway.call import ClientCall, Record, new_request_id
 from engine.gateway.delivery import StreamReply
 from engine.gateway.gateway import Gateway, Plans, id_headers
 from engine.gateway.log import ENGINE, write_access
+from engine.gateway.scrubbing import Scrubber
 from engine.server.auth import authenticate
 from engine.server.body import ClientGone, Departure, read_body
 from engine.server.cors import cors_headers, is_preflight, preflight_headers
@@ -63,10 +64,11 @@ class _Visit:
 class Door:
     """The ASGI application. `gateway` is set while it is open; `draining` refuses new work."""
 
-    def __init__(self, config: GatewayConfig, catalog: Plans, codec: Codec) -> None:
+    def __init__(self, config: GatewayConfig, catalog: Plans, codec: Codec, scrubber: Scrubber | None = None) -> None:
         self._config = config
         self._catalog = catalog
         self._codec = codec
+        self._scrubber = scrubber
         self._routes = RouteTable(catalog.dialects.values())
         self._gateway: Gateway | None = None
         self.draining = False
@@ -81,7 +83,7 @@ class Door:
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
         """Open the gateway inside the server's event loop, and close it after the last request."""
-        self._gateway = Gateway(self._config, self._catalog, self._codec)
+        self._gateway = Gateway(self._config, self._catalog, self._codec, scrubber=self._scrubber)
         try:
             yield
         finally:
@@ -178,6 +180,7 @@ class Door:
         record.operation = f"{found.dialect.id}.{found.operation.name}"
         caller = authenticate(head, self._config.clients)
         record.client = caller.name
+        self.gateway.hide_key(caller)
         body = b""
         if head.method not in _BODYLESS:
             body = await read_body(head, receive, limits.body_bytes, self._config.timeouts.receive_s)
@@ -248,9 +251,11 @@ _SHUTTING_DOWN: Final = ErrorInfo(
 )
 
 
-def create_app(config: GatewayConfig, catalog: Plans, codec: Codec) -> tuple[ASGIApp, Door]:
+def create_app(
+    config: GatewayConfig, catalog: Plans, codec: Codec, scrubber: Scrubber | None = None
+) -> tuple[ASGIApp, Door]:
     """The ASGI application for a bound config and a catalog, and its door (to begin draining)."""
-    door = Door(config, catalog, codec)
+    door = Door(config, catalog, codec, scrubber)
     return Router(redirect_slashes=False, default=door, lifespan=door.lifespan), door
 
 

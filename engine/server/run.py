@@ -101,18 +101,22 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(config: GatewayConfig, catalog: Plans, listener: socket.socket) -> int:
     """Serve on a listening socket in this process until a signal comes."""
-    writer = LogWriter(config.log, Scrubber(configured_secrets(config.upstreams)))
+    scrubber = Scrubber(configured_secrets(config.upstreams))
+    writer = LogWriter(config.log, scrubber)
     writer.start()
     try:
-        make_server(config, catalog).run(sockets=[listener])
+        make_server(config, catalog, scrubber).run(sockets=[listener])
     finally:
         writer.stop()
     return 0
 
 
-def make_server(config: GatewayConfig, catalog: Plans) -> EngineServer:
-    """The server object, not yet running; a test runs it in a thread and sets `should_exit`."""
-    app, door = create_app(config, catalog, json_codec())
+def make_server(config: GatewayConfig, catalog: Plans, scrubber: Scrubber | None = None) -> EngineServer:
+    """The server object, not yet running; a test runs it in a thread and sets `should_exit`.
+
+    `scrubber` is the one of the log: what the gateway learns must not be written there either.
+    """
+    app, door = create_app(config, catalog, json_codec(), scrubber)
     settings = uvicorn.Config(
         app,
         loop="uvloop",

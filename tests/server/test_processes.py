@@ -14,9 +14,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.gateway.fake_upstream import FakeUpstream, closed_port, reply_json, slowly
+from tests.running import serving
 from tests.server.running import ENVIRONMENT, MAPPINGS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -194,3 +196,27 @@ def test_f67_workers_are_replaced_and_stop_together(tmp_path: Path) -> None:
 def children(pid: int) -> list[int]:
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
+
+
+def test_a_callers_key_is_not_in_the_log(tmp_path: Path) -> None:
+    """With pass-through the upstream gets it, and may quote it; no line and no printed message has it (T25)."""
+    key = "sk-of-the-caller-1234567890"
+    quoted = reply_json({"success": False, "error": f"Invalid API key {key}."}, status="422 Unprocessable Entity")
+    with FakeUpstream(quoted) as upstream:
+        (tmp_path / "engine.yaml").write_text(
+            "mapping: gateway/1\n"
+            f'upstreams: {{main: {{endpoint: straico.chat.v2, url: "{upstream.url}", secrets: {{api_key: {{client: key}}}}}}}}\n'
+            "routes: {all: {models: ['*'], to: main}}\n"
+            "log: {print: [client_request, upstream_request, upstream_reply, client_reply]}\n"
+        )
+        with serving("--config", str(tmp_path / "engine.yaml"), folder=tmp_path) as server:
+            body = {"model": "m", "messages": [{"role": "user", "content": f"my key is {key}"}]}
+            answer = httpx.post(
+                f"{server.base_url}/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}
+            )
+            log = server.wait_for("event=request" if "event=request" in server.log else "422")
+
+    assert answer.status_code == 400, answer.text
+    assert f"Bearer {key}" in upstream.requests[0].headers["authorization"]
+    assert key not in log
+    assert "Invalid API key ***" in log
