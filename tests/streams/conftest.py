@@ -72,9 +72,11 @@ def records() -> Iterator[list[dict[str, Any]]]:
             seen.append(record.__dict__["fields"])
 
     handler = Keep()
+    level = ACCESS.level
     ACCESS.addHandler(handler)
     ACCESS.setLevel(logging.INFO)
     try:
         yield seen
     finally:
         ACCESS.removeHandler(handler)
+        ACCESS.setLevel(level)
