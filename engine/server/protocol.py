@@ -10,10 +10,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, Final
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from engine.config import GatewayConfig
+from engine.errors import ErrorInfo
+from engine.translate.client import write_error
+from engine.translate.plan import Codec
 
+_TLS: Final = b"\x16\x03"
+"""How a TLS handshake begins."""
+_CODEC: Final = Codec(orjson.loads, orjson.dumps)
 SLACK_BYTES: Final = 65536
 """A head that is a little too large gets a proper answer from the door; one that has no end is cut off here."""
 
@@ -28,6 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._in_head = True
+        self._speaks_tls = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -39,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes came; while they belong to a head they are counted and timed."""
         if self._in_head:
             self._arm()
+            self._speaks_tls = self._head_bytes == 0 and data.startswith(_TLS)
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > self.limit_bytes:  # still no end of it in sight
@@ -54,6 +63,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """The request is whole; what comes next is another head."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's answer to what is no HTTP, in the shape of every error here that no dialect owns."""
+        said = "This server speaks http://, and the client https://." if self._speaks_tls else "This is not valid HTTP."
+        info = ErrorInfo("invalid_request", said, code="invalid_http", retryable=False)
+        reply = write_error(None, info, None, {}, _CODEC)
+        fields = {**reply.headers, "content-length": len(reply.body), "connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self.transport.write(f"HTTP/1.1 {reply.status} Bad Request\r\n{head}\r\n".encode() + reply.body)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""

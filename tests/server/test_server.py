@@ -313,6 +313,22 @@ def test_a_hostile_head(client: Client, fake: FakeUpstream, head: bytes, status:
     assert not fake.requests
 
 
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"\x16\x03\x01\x00\xa5\x01\x00\x00", "This server speaks http://, and the client https://."),
+        (b"BREW / HTTP/1.1\r\nhost: x\r\n\r\n", "This is not valid HTTP."),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "This is not valid HTTP."),
+    ],
+)
+def test_what_is_no_http(client: Client, sent: bytes, said: str) -> None:
+    """It is told in JSON, as every error is."""
+    head, _, body = client.raw(sent).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert (json.loads(body)["error"]["message"], json.loads(body)["error"]["code"]) == (said, "invalid_http")
+
+
 def test_a_head_without_end(client: Client) -> None:
     """A head that never ends is cut off."""
     answer = client.raw(b"POST / HTTP/1.1\r\nhost: x\r\n" + b"x-a: " + b"a" * 200_000)
