@@ -96,7 +96,10 @@ def _read(path: Path, folder: Path, problems: Problems, sources: Sources, *, cas
 def document_of(node: Node, file: str, folder: Path, problems: Problems) -> Document | None:
     """Make a document of a file's content, or report why it is none (E020, E021)."""
     if not isinstance(node, MappingNode):
-        problems.add("E020", "a mapping file is a mapping of keys to values", node.mark)
+        problems.add(
+            "E020", "a mapping file is a mapping of keys to values", node.mark,
+            help=("begin it with  mapping: endpoint/1  and  id: acme.chat",),
+        )  # fmt: skip
         return None
     kind = _kind(node, problems)
     if kind is None:
@@ -134,7 +137,8 @@ def _identifier(kind: str, node: MappingNode, problems: Problems) -> str | None:
     key = "target" if kind == "overlay" else "id"
     entry = node.entries.get(key)
     if entry is None:
-        problems.add("E024", f"{kind}/{VERSION} lacks the key {key!r}", node.mark)
+        sample = "target: endpoint:acme.chat" if kind == "overlay" else "id: acme.chat"
+        problems.add("E024", f"{kind}/{VERSION} lacks the key {key!r}", node.mark, help=(f"e.g. {sample}",))
         return None
     value = entry.value.value if isinstance(entry.value, ScalarNode) else None
     pattern = rf"(?:{'|'.join(KINDS)}):{ID_PATTERN}" if kind == "overlay" else ID_PATTERN
@@ -157,4 +161,5 @@ def _check_unique(documents: Iterable[Document], problems: Problems) -> None:
             problems.add(
                 "E021", f"the {document.kind} id {document.id!r} exists already", place, length=len(document.id),
                 notes=(f"first at {first.root.entries['id'].value.mark}",),
+                help=(f"give it another id; a child of the first one says `extends: {document.id}`",),
             )  # fmt: skip

@@ -75,6 +75,7 @@ def _read_tree(file: Path | None, problems: Problems, sources: Sources) -> Mappi
     if node is None:
         return None
     if not isinstance(node, MappingNode) or "mapping" not in node.entries:
-        problems.add("E020", "a gateway config begins with `mapping: gateway/1`", node.mark)
+        problems.add("E020", "a gateway config begins with `mapping: gateway/1`", node.mark,
+                     help=("`engine init` writes one to begin with",))  # fmt: skip
         return None
     return node

@@ -154,7 +154,10 @@ def lay_flags(tree: MappingNode, flags: Mapping[str, Json], problems: Problems) 
     if flags.get("endpoint"):
         _lay_endpoint(tree, str(flags["endpoint"]), flags.get("options") or {})
     elif flags.get("options"):
-        problems.add("E250", "--option needs --endpoint", Mark("--option", 1, 1))
+        problems.add(
+            "E250", "--option needs --endpoint", Mark("--option", 1, 1),
+            help=("in a gateway file, options stand at the upstream: upstreams.NAME.options",),
+        )  # fmt: skip
 
 
 def _texts(node: Node | None) -> list[str]:

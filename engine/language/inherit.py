@@ -87,7 +87,10 @@ class Resolver:
             chain = " -> ".join([*(name for _, name in self._busy[self._busy.index(key) :]), document.id])
             node = document.root.entries["extends"].value
             length = len(document.text("extends") or "")
-            self._problems.add("E030", f"`extends` leads back to itself: {chain}", node.mark, length=length)
+            way_out = ("one of them has to extend nothing, or something else",)
+            self._problems.add(
+                "E030", f"`extends` leads back to itself: {chain}", node.mark, length=length, help=way_out
+            )
             return None
         self._busy.append(key)
         found = self._extended(document)
@@ -143,7 +146,11 @@ def _refuse_merge_words(node: Node, problems: Problems) -> None:
         for key, entry in node.entries.items():
             if key in _MERGE_WORDS:
                 problems.add(
-                    "E031", f"{key} has no parent to change: this file extends nothing", entry.key.mark, length=len(key)
+                    "E031",
+                    f"{key} has no parent to change: this file extends nothing",
+                    entry.key.mark,
+                    length=len(key),
+                    help=("write the section as it shall be, or name a parent with `extends`",),
                 )
             elif key != "$literal":
                 _refuse_merge_words(entry.value, problems)
@@ -237,7 +244,9 @@ class _Merge:
 
     def _add(self, entries: dict[str, Entry], entry: Entry, path: str) -> None:
         if not isinstance(entry.value, MappingNode):
-            self._problems.add("E023", "`$add` takes a mapping of new keys", entry.value.mark)
+            self._problems.add(
+                "E023", "`$add` takes a mapping of new keys", entry.value.mark, help=("$add: {top_k: =req.top_k}",)
+            )
             return
         for key, new in entry.value.entries.items():
             if key in entries:

@@ -150,7 +150,10 @@ def _warn_unused(problems: Problems, node: Node | None, usage: Usage) -> None:
     read = {path[1] for path in usage.paths if path[0] == "secret" and len(path) > 1}
     for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
         if name not in read:
-            problems.add("W171", f"the secret {name!r} is never used in `auth`", entry.key.mark, length=len(name))
+            problems.add(
+                "W171", f"the secret {name!r} is never used in `auth`", entry.key.mark, length=len(name),
+                help=(f"use it, as in  auth: {{bearer: =secret.{name}}},  or remove it",),
+            )  # fmt: skip
 
 
 def _bearer(compiler: TreeCompiler, node: Node, env: Env) -> Build:

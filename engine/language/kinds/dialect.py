@@ -94,11 +94,13 @@ class _Dialect:
                 self.root.mark, {key: self.root.entries[key] for key in _SINGLE if key in self.root.entries}
             )
             if flat.get("response") is None:
-                self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
+                self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark,
+                             help=("e.g. response: {id: =out.id, text: =out.text}",))  # fmt: skip
                 return found
             found.append(("main", flat))
         if not found:
-            self.problems.add("E024", f"{self.resolved.id} lacks the section 'operations'", self.root.mark)
+            self.problems.add("E024", f"{self.resolved.id} lacks the section 'operations'", self.root.mark,
+                             help=("e.g. operations: {chat: {method: POST, path: /v1/chat, …}}",))  # fmt: skip
         return found
 
     def _operation(self, name: str, node: MappingNode, shared: Usage) -> OperationPlan:

@@ -233,7 +233,8 @@ class _Endpoint:
             own = scopes.request_names(self.opt, self.steps) if steps else names
             return self.calls.call(node, own, "request", self.usage)
         if not steps:
-            self.problems.add("E024", f"{self.resolved.id} lacks the section 'request'", self.root.mark)
+            self.problems.add("E024", f"{self.resolved.id} lacks the section 'request'", self.root.mark,
+                             help=("e.g. request: {method: POST, path: /v1/chat, body: {…}}",))  # fmt: skip
         return None
 
     def _steps(self) -> tuple[StepPlan, ...]:
@@ -269,7 +270,8 @@ class _Endpoint:
 
     def _response(self, node: Node | None, usage: Usage) -> tuple[Build | None, Type]:
         if node is None:
-            self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark)
+            self.problems.add("E024", f"{self.resolved.id} lacks the section 'response'", self.root.mark,
+                             help=("e.g. response: {text: =res.…}",))  # fmt: skip
             return None, ANY
         env = self._env(scopes.reply_names(self.opt, self.steps), "response", "reply", usage)
         compiled, build = self.compiler.typed_function(node, env, EMITTED)

@@ -29,7 +29,10 @@ def check_origin(node: ScalarNode, insecure: bool, problems: Problems) -> None:
     except ValueError:
         sound = False
     if not sound:
-        problems.add("E162", f"{url!r} is not an origin with a path prefix", node.mark, length=node.length)
+        problems.add(
+            "E162", f"{url!r} is not an origin with a path prefix", node.mark, length=node.length,
+            help=("e.g. https://api.acme.example/v1; no user, no query, no fragment",),
+        )  # fmt: skip
     elif parts.scheme != "https" and parts.hostname not in _LOOPBACK and not insecure:
         problems.add(
             "E162", "plain http to another machine would show the key to the network", node.mark, length=node.length,
@@ -42,7 +45,10 @@ def check_headers(node: MappingNode, problems: Problems, *, credentials: bool = 
     for name, entry in node.entries.items():
         lower = name.lower()
         if not _HEADER_NAME.fullmatch(name) or lower in _FORBIDDEN_HEADERS or lower.startswith("proxy-"):
-            problems.add("E161", f"the header {name!r} cannot be set by a mapping", entry.key.mark, length=len(name))
+            problems.add(
+                "E161", f"the header {name!r} cannot be set by a mapping", entry.key.mark, length=len(name),
+                help=("remove it; what belongs to the connection and the body is set by the engine",),
+            )  # fmt: skip
         elif lower in _CREDENTIAL_HEADERS and not credentials:
             problems.add(
                 "E161", f"the header {name!r} carries credentials", entry.key.mark, length=len(name),

@@ -27,7 +27,8 @@ def link_toolformats(
     if isinstance(node, MappingNode):
         rows = [(pattern, _named(entry.value, formats, problems)) for pattern, entry in node.entries.items()]
         if "*" not in node.entries:
-            problems.add("E135", 'a table of formats needs a row "*" for every other model', node.mark)
+            problems.add("E135", 'a table of formats needs a row "*" for every other model', node.mark,
+                         help=('"*": FORMAT  as its last row',))  # fmt: skip
     else:
         rows = [("*", _named(node, formats, problems))]
     return replace(plan, toolformats=PatternTable(rows))

@@ -110,7 +110,8 @@ class _Mock:
         if flat:
             found.append(("main", MappingNode(self.root.mark, flat), self.resolved.id))
         if not found:
-            self.problems.add("E024", f"{self.resolved.id} lacks the section 'routes'", self.root.mark)
+            self.problems.add("E024", f"{self.resolved.id} lacks the section 'routes'", self.root.mark,
+                             help=("e.g. routes: {chat: {method: POST, path: /v1/chat, …}}",))  # fmt: skip
         return found
 
     def _route(self, name: str, node: MappingNode, where: str) -> MockRoute:

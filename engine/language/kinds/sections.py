@@ -69,7 +69,11 @@ def warn_unused_fragments(compiler: TreeCompiler, own_file: str) -> None:
     for fragment in compiler.fragments.values():
         if not fragment.used and fragment.mark.file == own_file:
             compiler.problems.add(
-                "W153", f"the fragment {fragment.name!r} is never used", fragment.mark, length=len(fragment.name)
+                "W153",
+                f"the fragment {fragment.name!r} is never used",
+                fragment.mark,
+                length=len(fragment.name),
+                help=(f"use it with  {{$use: {fragment.name}}},  or remove it",),
             )
 
 

@@ -170,7 +170,11 @@ class _Rules:
             if name not in read or name not in self.written:
                 what = "read" if name in self.written else "set"
                 self.compiler.problems.add(
-                    "E192", f"the state {name!r} is never {what}", entry.key.mark, length=len(name)
+                    "E192",
+                    f"the state {name!r} is never {what}",
+                    entry.key.mark,
+                    length=len(name),
+                    help=(f"a rule sets it with  set: {{{name}: …}}  and another reads  =st.{name}",),
                 )
 
 

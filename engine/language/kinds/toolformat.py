@@ -82,7 +82,8 @@ class _Toolformat:
     def _read(self, commit: str, policy: ReadPolicy) -> ReadPlan:
         node = self.root.get("read")
         if not isinstance(node, MappingNode):
-            self.problems.add("E024", f"{self.resolved.id} lacks the section 'read'", self.root.mark)
+            self.problems.add("E024", f"{self.resolved.id} lacks the section 'read'", self.root.mark,
+                             help=("e.g. read: {calls: {…}}",))  # fmt: skip
             return ReadPlan(())
         return ReadCompiler(self.problems, commit).plan(node, with_regions=policy.calls_in_reasoning != "always")
 

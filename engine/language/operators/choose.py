@@ -180,10 +180,12 @@ def check_pattern_rows(compiler: TreeCompiler, rows: MappingNode) -> None:
     """A pattern table ends in `"*"`, else some model has no row; rows behind it are never reached."""
     names = list(rows.entries)
     if "*" not in names:
-        compiler.problems.add("E135", 'a pattern table needs a row "*" for every other model', rows.mark)
+        compiler.problems.add("E135", 'a pattern table needs a row "*" for every other model', rows.mark,
+                              help=('"*": …  as its last row',))  # fmt: skip
     elif names[-1] != "*":
         late = rows.entries[names[names.index("*") + 1]].key
-        compiler.problems.add("E134", 'rows behind "*" are never reached', late.mark, length=len(str(late.value)))
+        compiler.problems.add("E134", 'rows behind "*" are never reached', late.mark, length=len(str(late.value)),
+                              help=('put the row "*" last',))  # fmt: skip
 
 
 @operator("$first", doc="The first of several trees that is not absent.",

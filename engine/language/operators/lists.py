@@ -48,7 +48,11 @@ def warn_unused(
     for argument, name in names:
         if name is not None and name not in inner.usage.roots and not inner.usage.broken:
             compiler.problems.add(
-                "W137", f"the name {name!r} is never used", node.entries[argument].value.mark, length=len(name)
+                "W137",
+                f"the name {name!r} is never used",
+                node.entries[argument].value.mark,
+                length=len(name),
+                help=("the tree below it reads it as  =" + str(name) + ";  remove it if it does not need it",),
             )
 
 

@@ -44,7 +44,11 @@ def _warn_overlap(compiler: TreeCompiler, value: SequenceNode) -> None:
         for key, entry in item.entries.items():
             if key in seen and not key.startswith("$"):
                 compiler.problems.add(
-                    "W138", f"the key {key!r} is written twice; the later one wins", entry.key.mark, length=len(key)
+                    "W138",
+                    f"the key {key!r} is written twice; the later one wins",
+                    entry.key.mark,
+                    length=len(key),
+                    help=("remove one of them",),
                 )
             seen[key] = entry.key.mark
 
@@ -90,7 +94,10 @@ def compile_let(compiler: TreeCompiler, node: MappingNode, env: Env, expected: T
     body = compiler.tree(node.entries["in"].value, inner, expected)
     for name, entry in names_node.entries.items():
         if name not in inner.usage.roots and not inner.usage.broken:
-            compiler.problems.add("W137", f"the name {name!r} is never used", entry.key.mark, length=len(name))
+            compiler.problems.add(
+                "W137", f"the name {name!r} is never used", entry.key.mark, length=len(name),
+                help=(f"`in` reads it as  ={name};  remove it if it does not need it",),
+            )  # fmt: skip
     env.usage.merge(inner.usage, frozenset(name for name, _ in bindings))
 
     def emit(writer: Writer) -> Value:
@@ -167,7 +174,10 @@ def _compile_fragment(
 ) -> tuple[Env, Compiled] | None:
     """The fragment as its place needs it: whose fault a `$require` is and what fits differ from use to use."""
     if fragment.busy:
-        compiler.problems.add("E152", f"the fragment {fragment.name!r} uses itself", fragment.mark)
+        compiler.problems.add(
+            "E152", f"the fragment {fragment.name!r} uses itself", fragment.mark,
+            help=("a fragment cannot be recursive; use $each for lists",),
+        )  # fmt: skip
         return None
     names: dict[str, Type] = {name: env.names[name] for name in ("opt", "ctx") if name in env.names}
     names.update(dict.fromkeys(fragment.arguments, ANY))
