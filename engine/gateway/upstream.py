@@ -420,11 +420,33 @@ def _unsendable(detail: str) -> TranslationError:
     return TranslationError(info, detail=detail)
 
 
+class _CleanConnector(aiohttp.TCPConnector):
+    """Reuses no connection on which something came while nothing was asked: it would be read as the next answer (F72).
+
+    A server that gives an idle connection up may say so (408), one that is broken may answer twice.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the library's name
+    ) -> aiohttp.connector.Connection:
+        """See `aiohttp.BaseConnector.connect`."""
+        attempt = _attempt.get()
+        while True:
+            attempt.reused = False
+            connection = await super().connect(req, traces, timeout)
+            if not attempt.reused or connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+
+
 def _session(ca_file: str | None, connect_s: float, proxy: str | None) -> aiohttp.ClientSession:
     context = ssl.create_default_context(cafile=ca_file or certifi.where())
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_reuseconn.append(_note_reuse)
-    connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_S)
+    connector = _CleanConnector(limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_S)
     return aiohttp.ClientSession(
         connector=connector,
         trace_configs=[tracing],

@@ -104,10 +104,11 @@ class Door:
         except ClientGone:
             visit.record.status = CLIENT_GONE
         except asyncio.CancelledError:
-            visit.record.status = CLIENT_GONE
-            if self.draining:  # the drain deadline has passed: a true status or an error event, then the end (F51)
-                await self._break_off(visit, _SHUTTING_DOWN, send)
-            raise
+            if not self.draining:
+                visit.record.status = CLIENT_GONE
+                raise
+            # The drain deadline has passed: a true status or an error event, then the end (F51).
+            await self._break_off(visit, _SHUTTING_DOWN, send)
         except Exception:  # noqa: BLE001  # the server edge: whatever is not foreseen is a 500 without a word of ours
             ENGINE.exception("internal error", extra={"fields": {"request_id": visit.record.request_id}})
             if visit.pump is None:
@@ -147,7 +148,9 @@ class Door:
     async def _break_off(self, visit: _Visit, info: ErrorInfo, send: Send) -> None:
         """End an answer that cannot go on: by its last event if it is a stream that began, else by a whole answer."""
         if visit.pump is None:
-            await _send(send, visit, self._failed(visit, info))
+            reply = self._failed(visit, info)
+            visit.record.status, visit.record.reply_bytes = reply.status, len(reply.body)
+            await _send(send, visit, reply)
             return
         visit.record.code = info.code or info.type
         await visit.pump.break_off(info)
