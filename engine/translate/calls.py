@@ -198,6 +198,10 @@ def _field(name: str, value: Json) -> tuple[str, bytes]:
         return head, _shown(_scalar(value)).encode()
     head += f'; filename="{_quoted(str(value.get("filename") or "file"))}"'
     head += f"\r\ncontent-type: {_header_value(value.get('content_type') or 'application/octet-stream')}"
+    if value.get("base64") is None and value.get("data") is None:
+        said = "A file of the request has no content; send it as a data URL."
+        info = ErrorInfo("invalid_request", said, code="invalid_value", retryable=False)
+        raise RequestError(info, detail=f"the form field {name} has neither `data` nor `base64`")
     if "base64" not in value:
         return head, _shown(_scalar(value.get("data"))).encode()
     try:

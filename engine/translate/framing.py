@@ -29,6 +29,14 @@ SPACE: Final = b"\xef\xbb\xbf \t\r\n"
 """White space, and the byte order mark."""
 MAX_FRAME_BYTES: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
+_SEPARATORS: Final = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\u0085": "\\u0085"})
+
+
+def without_line_ends(payload: bytes) -> bytes:
+    """JSON with U+2028, U+2029 and U+0085 escaped: the same text, but some clients would see a line end in them."""
+    if payload.isascii() or not (b"\xe2\x80" in payload or b"\xc2\x85" in payload):
+        return payload
+    return payload.decode().translate(_SEPARATORS).encode()
 
 
 def begins_whole(body: bytes) -> bool:

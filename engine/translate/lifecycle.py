@@ -170,17 +170,9 @@ class Lifecycle:
 
     def _take_total(self, choice: Choice, total: Json, key: str) -> list[Event]:
         """Cumulative text: only what is new is a piece. A shorter total takes nothing back, another text would."""
-        sent = choice.sent[key]
-        if type(total) is not str:
-            raise _unfit(key, total)
-        if total == sent:
-            return []
-        if not total.startswith(sent):
-            if sent.startswith(total.rstrip()):
-                return []
-            raise _bad_event(f"{key} does not go on from the text that was sent")
-        choice.sent[key] = total
-        return self._take_text(choice, total[len(sent) :], key.removesuffix("_total"))
+        new = growth(choice.sent[key], total, key)
+        choice.sent[key] += new
+        return self._take_text(choice, new, key.removesuffix("_total")) if new else []
 
     def _take_state(self, choice: Choice, state: Json) -> list[Event]:
         """The state of the reasoning that stands open; where none does, or it has its own, of one without text."""
@@ -475,3 +467,14 @@ def replay(out: JsonObject, pieces: Callable[[str], Iterable[str]]) -> Iterable[
             "stop_sequence": choice.get("stop_sequence"),
         }
     yield {"usage": out["usage"], "cost": out.get("cost"), "meta": out.get("meta")}
+
+
+def growth(sent: str, total: Json, key: str) -> str:
+    """What a cumulative text adds to what was sent of it. Raises UpstreamError where it says something else."""
+    if type(total) is not str:
+        raise _unfit(key, total)
+    if total.startswith(sent):
+        return total[len(sent) :]
+    if sent.startswith(total.rstrip()):
+        return ""
+    raise _bad_event(f"{key} does not go on from the text that was sent")

@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.errors import ErrorInfo, UpstreamError
 from engine.translate.calls import build_call, run
-from engine.translate.framing import Frame
+from engine.translate.framing import Frame, without_line_ends
 from engine.translate.lifecycle import Lifecycle
 from engine.translate.losses import Loss, Losses
 from engine.translate.members import edited
@@ -100,7 +100,7 @@ class PassedFrames:
             drop = self._plan.drop
             if drop is not None and run(drop, self._scope, self._target, "reply"):
                 return
-            data = _changed(data, value, self._plan, self._scope, self._target, self._codec)
+            data = without_line_ends(_changed(data, value, self._plan, self._scope, self._target, self._codec))
         is_last = value is None or len(self._finished) >= self._life.count
         (self._last if is_last else self._ready).append(_block(frame, data) if self._is_sse else data + b"\n")
 

@@ -12,14 +12,13 @@ from typing import Final, Protocol
 
 from engine.errors import EngineError, ErrorInfo, RequestError, TranslationError, UpstreamError
 from engine.translate.failures import raised_in_stream
-from engine.translate.framing import FRAMERS, Frame, FramingError
+from engine.translate.framing import FRAMERS, Frame, FramingError, without_line_ends
 from engine.translate.lifecycle import Event, Lifecycle
 from engine.translate.plan import ClientStreamPlan, Codec, StreamPlan, StreamRule
 from engine.translate.reply import with_fitted_calls
 from engine.translate.wire import Target
 from engine.types import ABSENT, Json, JsonObject, Scope
 
-_SEPARATORS: Final = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\u0085": "\\u0085"})
 _FRAME_KEYS: Final = frozenset({"event", "data", "id", "retry"})
 
 
@@ -313,12 +312,7 @@ class ClientStream:
 
     def _json(self, data: Json) -> bytes:
         """Compact JSON in which no client can see a line end: some split lines at U+2028, U+2029 and U+0085."""
-        payload = self._dumps(data)
-        if payload.isascii():
-            return payload
-        if b"\xe2\x80" in payload or b"\xc2\x85" in payload:
-            return payload.decode().translate(_SEPARATORS).encode()
-        return payload
+        return without_line_ends(self._dumps(data))
 
     def heartbeat(self, text: str | None) -> bytes:
         """A sign of life: what the dialect sends on `heartbeat`, else an SSE comment, else nothing.

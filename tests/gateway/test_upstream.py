@@ -20,6 +20,8 @@ from engine.types import Secret
 from tests.gateway.fake_upstream import (
     Behaviour,
     FakeUpstream,
+    Seen,
+    Wire,
     closed_port,
     deaf_port,
     drip,
@@ -203,6 +205,31 @@ def test_f7_stale_connection_is_retried_once_and_silently() -> None:
     assert statuses == [200, 200]
     assert stats["stale_retries"] == 1
     assert [seen.connection for seen in fake.requests] == [1, 1, 2]
+
+
+def test_f72_what_comes_unasked_is_no_answer() -> None:
+    """A server gives an idle connection up with a 408; the next request gets its own answer, on another connection."""
+
+    async def play(wire: Wire, seen: Seen) -> bool:
+        await wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst")
+        await asyncio.sleep(0.05)
+        await wire.send(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        return True
+
+    async def twice(base: str) -> list[UpstreamReply]:
+        upstream = HttpUpstream(UpstreamConfig("u", "e", url=base), CONFIG)
+        try:
+            first = await upstream.send(request_to(base))
+            await asyncio.sleep(0.2)
+            return [first, await upstream.send(request_to(base))]
+        finally:
+            await upstream.close()
+
+    with FakeUpstream(play, reply(b"own")) as fake:
+        replies = asyncio.run(twice(fake.url))
+
+    assert [(reply.status, reply.body) for reply in replies] == [(200, b"first"), (200, b"own")]
+    assert fake.connections == 2
 
 
 def test_f12_a_fresh_connection_is_not_retried() -> None:

@@ -329,6 +329,26 @@ def test_what_is_no_http(client: Client, sent: bytes, said: str) -> None:
     assert (json.loads(body)["error"]["message"], json.loads(body)["error"]["code"]) == (said, "invalid_http")
 
 
+@pytest.mark.parametrize("wish", [b"h2c", b"websocket"])
+def test_a_wish_for_another_protocol_is_passed_over(client: Client, wish: bytes) -> None:
+    """The JDK's client asks for HTTP/2 by default; the body is this request's own, never a second one (T27)."""
+    body = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: %b\r\n" % wish
+    key = b"x-api-key: " + CLIENT_KEY.encode() + b"\r\nconnection: close\r\n"
+    answer = client.raw(head + key + b"content-length: %d\r\n\r\n" % len(body) + body)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"invalid_json" in answer
+
+
+def test_an_empty_line_before_a_request(client: Client) -> None:
+    """RFC 9112 section 2.2."""
+    answer = client.raw(b"\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_head_without_end(client: Client) -> None:
     """A head that never ends is cut off."""
     answer = client.raw(b"POST / HTTP/1.1\r\nhost: x\r\n" + b"x-a: " + b"a" * 200_000)

@@ -215,3 +215,14 @@ def test_a_late_error_names_the_field_that_the_client_sent(tmp_path: Path, grace
 
     assert (200 if grace_s < 0.3 else 400) == heard.status_code
     assert '"param":"input"' in heard.text
+
+
+def test_cumulative_text_is_read_like_any_other(tmp_path: Path) -> None:
+    """What stands between the marks of thoughts is no text, also where each event holds all of the text so far."""
+    body = b'{"t":"<think>a</th"}\n{"t":"<think>a</think>b"}\n{"t":"<think>a</think>bc","f":"stop"}\n'
+    sent = reply(body, headers="content-type: application/x-ndjson\r\n")
+    with FakeUpstream(sent) as upstream, staged("total.stream", url=upstream.url, folder=tmp_path) as stage:
+        heard = stage.ask("hi")
+
+    deltas = [choice["delta"] for chunk in heard.chunks for choice in chunk["choices"]]
+    assert ("bc", "a") == (heard.text, "".join(delta.get("reasoning_content") or "" for delta in deltas))

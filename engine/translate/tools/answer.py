@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from engine.translate.lifecycle import growth
 from engine.translate.losses import Losses
 from engine.translate.tools.offering import Offer
 from engine.translate.tools.pieces import CallArguments, CallEnd, CallStart, Note, ReasoningPiece, Span, TextPiece
@@ -41,13 +42,16 @@ class TextFilter:
         self._losses = losses
         self._readers: dict[int, ToolReader] = {}
         self._finish: dict[int, str] = {}
+        self._totals: dict[int, str] = {}
         self._notes: dict[int, list[Note]] = {}
         self.calls = 0
 
     def __call__(self, piece: JsonObject) -> Iterable[JsonObject]:
         """The pieces that one piece becomes. What the reader holds back comes later, at the latest with `finish`."""
-        text = piece.get("text")
         index = piece.get("choice") or 0
+        if piece.get("text_total") is not None:
+            piece = self._grown(piece, index)
+        text = piece.get("text")
         reason = piece.get("finish_reason")
         if isinstance(reason, str):
             self._finish[index] = reason
@@ -56,6 +60,14 @@ class TextFilter:
         rest = {key: value for key, value in piece.items() if key != "text"}
         made = [each for part in self._reader(index).feed(text) if (each := self._translate(part, index)) is not None]
         return (rest, *made) if rest else made
+
+    def _grown(self, piece: JsonObject, index: int) -> JsonObject:
+        """A piece with a cumulative text as one with what is new of it, so that the reader sees it once."""
+        sent = self._totals.get(index, "")
+        new = growth(sent, piece["text_total"], "text_total")
+        self._totals[index] = sent + new
+        rest = {key: value for key, value in piece.items() if key != "text_total"}
+        return {**rest, "text": (piece.get("text") or "") + new} if new else rest
 
     def finish(self) -> Iterable[JsonObject]:
         """What was held back, once the answer is over."""
