@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from engine.types import Json, JsonObject
@@ -50,6 +51,29 @@ class Call:
     def _whole(self) -> str:
         return "".join(self.arguments)
 
+    def is_followed_by(self, piece: JsonObject, given_id: Json) -> bool:
+        """Whether a piece with this call's key, or with none, begins another call.
+
+        Some upstreams give all calls of an answer the same index, some none and no id either: then another id with a
+        name tells, or that these arguments are whole and the piece names another function or opens arguments anew.
+        """
+        name = piece.get("name")
+        if given_id is not None:
+            return bool(name) and self.given_id not in (None, given_id)
+        if piece.get("key") is not None and not name:
+            return False
+        opens = str(piece.get("arguments") or "").lstrip().startswith("{")
+        return (opens or bool(name and self.name and name != self.name)) and self._is_whole()
+
+    def _is_whole(self) -> bool:
+        text = self._whole().strip()
+        if not text.endswith("}"):
+            return False
+        try:
+            return isinstance(json.loads(text), dict)
+        except ValueError:
+            return False
+
     def as_json(self) -> JsonObject:
         """The call as events and `out` show it."""
         return {"id": self.id, "name": self.name, "arguments": self._whole(), "index": self.index}
@@ -83,6 +107,14 @@ class Choice:
         self.waiting_logprobs: Json = None
         self.open_block = -1
         self.block_id = ""
+
+    def call_of(self, key: Json, given_id: Json) -> Call | None:
+        """The call that a piece belongs to: by its key, else by its id, else the last that is open."""
+        if key is not None:
+            return self.keys.get(key)
+        if given_id is not None:
+            return next((call for call in self.calls if call.given_id == given_id), None)
+        return self.calls[-1] if self.calls and not self.calls[-1].done else None
 
     def reason(self) -> str:
         """Why the answer ended: calls decide over what the upstream said (trap 44), but a cut one stays cut."""

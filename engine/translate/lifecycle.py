@@ -207,15 +207,16 @@ class Lifecycle:
         return events
 
     def _take_call(self, choice: Choice, piece: JsonObject) -> list[Event]:
-        """A piece of a call; a new key begins a new one, and so does a known key with another id and a name."""
+        """A piece of a call: of the one with its key, else with its id, else of the last; or it begins a new one."""
         moved = self._move(choice, "call")
         if moved is None:
             return []
         events = moved
-        key, given_id = piece.get("key"), piece.get("id") or None
-        call = choice.keys.get(key)
-        if call is not None and given_id and piece.get("name") and call.given_id not in (None, given_id):
+        key, given_id, name = piece.get("key"), piece.get("id") or None, str(piece.get("name") or "")
+        call = choice.call_of(key, given_id)
+        if call is not None and call.is_followed_by(piece, given_id):
             events += self._complete(choice, call)
+            name = name or call.name
             call = None
         if call is None:
             taken = any(other.given_id == given_id for other in choice.calls)
@@ -224,14 +225,14 @@ class Lifecycle:
                 call_id = self.keeper.call_id(choice.index, str(call_id))
             call = Call(len(choice.calls), str(call_id), given_id)
             choice.calls.append(call)
-            choice.keys[key] = call
+            if key is not None:
+                choice.keys[key] = call
         arguments = piece.get("arguments")
         if call.done:
             if arguments:
                 raise _bad_event(f"a piece of the tool call {str(key)[:40]!r} came after its end")
             return events
         call.complete = False
-        name = str(piece.get("name") or "")
         if name and call.started and name != call.name:
             raise _bad_event(f"the tool call {str(key)[:40]!r} changed its name when it had begun")
         call.name = call.name or name

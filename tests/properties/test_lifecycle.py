@@ -328,3 +328,44 @@ def test_no_two_streamed_calls_have_one_id() -> None:
     first, second = (call["id"] for call in life.out["tool_calls"])
     assert first == "same"
     assert second.startswith("call_")
+
+
+_WHOLE = '{"p":1}'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "calls"),
+    [
+        pytest.param(
+            [{"id": "x", "name": "a", "arguments": ""}, {"arguments": '{"p"'}, {"arguments": ":1}"}],
+            [("a", _WHOLE)], id="an id once, then nothing",
+        ),
+        pytest.param(
+            [{"name": "a", "arguments": _WHOLE}, {"name": "a", "arguments": '{"p":2}'}],
+            [("a", _WHOLE), ("a", '{"p":2}')], id="whole calls of one name",
+        ),
+        pytest.param(
+            [{"name": "a", "arguments": _WHOLE}, {"name": "b", "arguments": ""}, {"arguments": "{}"}],
+            [("a", _WHOLE), ("b", "{}")], id="another name",
+        ),
+        pytest.param(
+            [{"key": 0, "name": "a", "arguments": _WHOLE}, {"key": 0, "name": "a", "arguments": '{"p":2}'}],
+            [("a", _WHOLE), ("a", '{"p":2}')], id="whole calls of one index",
+        ),
+        pytest.param(
+            [{"name": "a", "arguments": '{"p":'}, {"name": "a", "arguments": '{"q":1}}'}, {"name": "a"}],
+            [("a", '{"p":{"q":1}}')], id="the name each time",
+        ),
+        pytest.param(
+            [{"id": "x", "name": "a"}, {"id": "y", "name": "b"}, {"id": "x", "arguments": "{}"}, {"id": "y"}],
+            [("a", "{}"), ("b", "{}")], id="by id, interleaved",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("serial", [False, True])
+def test_calls_that_nobody_numbered(pieces: list[Any], calls: list[tuple[str, str]], serial: bool) -> None:
+    """Traps 63 and 64: upstreams leave out the index, the id, or both; each call still arrives once and whole."""
+    events, life = _run([{"tool_call": piece} for piece in pieces], serial=serial)
+    _check_blocks(events, serial=serial)
+    assert [(call["name"], call["arguments"]) for call in life.out["tool_calls"]] == calls
+    assert len({call["id"] for call in life.out["tool_calls"]}) == len(calls)
