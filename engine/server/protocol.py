@@ -3,6 +3,9 @@
 uvicorn waits for ever for a request's head and collects headers without limit (facts/reliability.md a.3). Here a head
 must be complete within `headers_s` of its first byte, or of the connection for the first one, and within
 `headers_bytes`; else the connection is closed (threat T6). A connection between two requests is uvicorn's keep-alive's.
+
+Three things more that uvicorn or its parser get wrong: a wish for another protocol takes the request's body away; a
+client that leaves is not noticed while a second request waits; what is no HTTP is answered in plain text.
 """
 
 from __future__ import annotations

@@ -125,9 +125,13 @@ def test_f51_after_the_deadline_a_true_status(tmp_path: Path) -> None:
             running.send_signal(signal.SIGTERM)
             answer = read_all(sock)
         assert running.wait(10) == 0
+        assert running.stderr is not None
+        log = running.stderr.read()
 
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"shutting_down" in answer
+    assert "status=503 code=shutting_down" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

@@ -371,6 +371,42 @@ def test_f44_client_gone(client: Client, fake: FakeUpstream) -> None:
     assert fake.requests[0].gone.wait(1)
 
 
+def _asks(times: int = 1) -> bytes:
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
+    key = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {CLIENT_KEY}\r\n".encode()
+    return (key + b"content-length: %d\r\n\r\n" % len(body) + body) * times
+
+
+@pytest.mark.parametrize("times", [1, 2, 8])
+def test_a_client_that_pipelines_and_leaves(client: Client, fake: FakeUpstream, times: int) -> None:
+    """R10: the call that is under way ends, whatever waits behind it; what waits is not begun."""
+    fake.script = [then_silence()]
+    with socket.create_connection(("127.0.0.1", client.port)) as sock:
+        sock.sendall(_asks())
+        deadline = time.monotonic() + 3
+        while not fake.requests and time.monotonic() < deadline:
+            time.sleep(0.01)
+        sock.sendall(_asks(times - 1))
+        time.sleep(0.1)
+
+    assert fake.requests[0].gone.wait(1)
+    time.sleep(0.1)
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("more", [b"\r\n", b"POST /v1/chat"])
+def test_the_next_head_cuts_no_answer(client: Client, fake: FakeUpstream, more: bytes) -> None:
+    """A head has its time (`headers_s`, here 0.5 s) from the end of the answer before it."""
+    fake.script = [slowly(1.2, HELLO)]
+    with socket.create_connection(("127.0.0.1", client.port), timeout=5) as sock:
+        sock.sendall(_asks())
+        time.sleep(0.2)
+        sock.sendall(more)
+        answer = sock.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     ("upstream_status", "status", "code"),
     [("401 No", 502, "upstream_auth"), ("403 No", 502, "upstream_auth"), ("529 Busy", 503, "upstream_overloaded")],

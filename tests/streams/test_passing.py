@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import ollama
 import pytest
 
 from tests.gateway.fake_upstream import Behaviour, FakeUpstream, Seen, Wire, reply, reply_json
@@ -228,3 +229,21 @@ def test_the_beta_features_that_a_client_asks_for_go_up_with_its_body(tmp_path: 
         upstream.requests[0].headers["anthropic-beta"],
         upstream.requests[0].body.decode(),
     )
+
+
+def test_lines_hold_nothing_that_a_client_takes_for_their_end(tmp_path: Path) -> None:
+    """Also where an upstream's own lines pass: ollama-python splits at U+2028 and its like."""
+    text = "a\u2028b\u2029c\u0085d"
+    lines = [{"message": {"role": "assistant", "content": text}, "done": False},
+             {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"}]  # fmt: skip
+    sent = "".join(json.dumps({"model": "m", **line}, ensure_ascii=False) + "\n" for line in lines).encode()
+    with (
+        FakeUpstream(reply(sent, headers="content-type: application/x-ndjson\r\n")) as upstream,
+        _stage(tmp_path, upstream, "ollama.chat") as stage,
+        ollama.Client(stage.origin) as client,
+    ):
+        chat = client.chat("m", [{"role": "user", "content": "hi"}], stream=True)
+        heard = "".join(part.message.content or "" for part in chat)
+
+    assert text == heard
+    assert len(upstream.requests) == 1

@@ -414,3 +414,16 @@ def test_a_stream_ends_with_the_server(tmp_path: Path) -> None:
         assert b'"code":"shutting_down"' in pieces
         assert pieces.endswith(b"data: [DONE]\n\n")
         assert 0 == server.process.wait(10)
+
+
+def test_json_that_was_asked_for_comes_alone_where_it_is_streamed_in_pieces(tmp_path: Path) -> None:
+    """As docs/writing-mappings.md says of `streaming: synthetic`: fences and words around it stay behind."""
+    content = 'Here:\n```json\n{"a": 1}\n```'
+    whole = reply_json({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+    with (
+        FakeUpstream(whole) as upstream,
+        staged("straico.chat.v2", url=upstream.url, upstream=", streaming: synthetic", folder=tmp_path) as stage,
+    ):
+        heard = stage.ask("hi", response_format={"type": "json_object"})
+
+    assert {"a": 1} == json.loads(heard.text)

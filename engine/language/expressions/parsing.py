@@ -174,13 +174,14 @@ def _read(text: str) -> Node:
 def _from_package(text: str, error: ParseError) -> ExpressionProblem:
     if isinstance(error, LexerError):
         message = error.message[:1].lower() + error.message[1:]
-        return _problem(text, message, error.lexer_position, len(str(error.lexer_value or " ")), _equality(error))
+        return _problem(text, message, error.lexer_position, len(str(error.lexer_value or " ")), _lexed(error))
     if isinstance(error, IncompleteExpressionError) or not error.token_value:
         return _problem(
             text, "the expression ends too early", len(text), 1, _number(text) or _quote(text) or _unclosed(text)
         )
-    spelling = str(error.token_value)
-    return _problem(text, f"unexpected {spelling!r}", error.lex_position or 0, len(spelling), _number(text))
+    spelling, place = str(error.token_value), error.lex_position or 0
+    hint = _number(text) or _elsewhere(spelling) or _elsewhere(text[:place].split(" ")[-2:][0]) or _comma(text, place)
+    return _problem(text, f"unexpected {spelling!r}", place, len(spelling), hint)
 
 
 def _number(text: str) -> tuple[str, ...]:
@@ -198,8 +199,31 @@ def _unclosed(text: str) -> tuple[str, ...]:
     return (f"`{pairs[0][0]}` is never closed",) if pairs else ()
 
 
-def _equality(error: LexerError) -> tuple[str, ...]:
-    return ("equality is written ==",) if error.lexer_value == "=" else ()
+_ELSEWHERE: Final = {
+    "=": "equality is written ==",
+    "+": "numbers are added with add(a, b), texts joined with join('', [a, b])",
+    "-": 'numbers are subtracted with sub(a, b); a key with a hyphen is written in double quotes: res."a-b"',
+    "/": "numbers are divided with div(a, b)",
+    "?": "a choice is written in YAML: {$if: =condition, then: …, else: …}, or as  condition && a || b",
+    "and": "and is written &&",
+    "or": "or is written ||",
+    "not": "not is written !",
+}
+"""What is written otherwise in other languages."""
+
+
+def _elsewhere(spelling: str) -> tuple[str, ...]:
+    return (_ELSEWHERE[spelling],) if spelling in _ELSEWHERE else ()
+
+
+def _lexed(error: LexerError) -> tuple[str, ...]:
+    unclosed = ("the quote is never closed",) if error.message.lower().startswith("unclosed") else ()
+    return unclosed or _elsewhere(str(error.lexer_value))
+
+
+def _comma(text: str, place: int) -> tuple[str, ...]:
+    inside = text[:place].count("(") > text[:place].count(")")
+    return ("arguments are parted by a comma",) if inside and text[:place].endswith((" ", "'", "`")) else ()
 
 
 def _problem(text: str, message: str, offset: int, length: int, hint: tuple[str, ...] = ()) -> ExpressionProblem:
