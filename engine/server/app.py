@@ -127,12 +127,11 @@ class Door:
             found = await self._serve(visit, scope, receive, departure)
             if not isinstance(found, StreamReply):
                 return found
-            pump = await self._stream(visit, found, send)
-        await pump.end()  # out here, for a server calls the client gone once an answer is over
+            await self._stream(visit, found, send, departure)
         return None
 
-    async def _stream(self, visit: _Visit, reply: StreamReply, send: Send) -> Pump:
-        """Send a streamed answer up to its end; raises ClientGone when the client does not take it."""
+    async def _stream(self, visit: _Visit, reply: StreamReply, send: Send, departure: Departure) -> None:
+        """Send a streamed answer; raises ClientGone when the client does not take it."""
         visit.record.status = reply.status
         headers = (
             {**reply.headers, **cors_headers(visit.head, self._config.cors, reply.headers)}
@@ -141,9 +140,8 @@ class Door:
         )
         show = partial(self.gateway.printer.show, "client_reply", visit.record.request_id, f"{reply.status} (live)")
         show(headers.items(), b"")
-        visit.pump = Pump(send, reply, visit.record, lambda data: show((), data))
+        visit.pump = Pump(send, reply, visit.record, lambda data: show((), data), departure.end)
         await visit.pump.run(headers)
-        return visit.pump
 
     async def _break_off(self, visit: _Visit, info: ErrorInfo, send: Send) -> None:
         """End an answer that cannot go on: by its last event if it is a stream that began, else by a whole answer."""

@@ -53,7 +53,7 @@ def _too_large(limit_bytes: int) -> Exception:
 
 
 class Departure:
-    """Ends its block with ClientGone when the client leaves, from `watch` on.
+    """Ends its block with ClientGone when the client leaves, from `watch` to `end`.
 
     The work stays in the request's own task, which is cancelled, as `asyncio.timeout` does at its time; a cancellation
     from elsewhere passes.
@@ -68,6 +68,11 @@ class Departure:
         """Begin; the body must have been read."""
         self._watcher = asyncio.ensure_future(self._wait())
 
+    def end(self) -> None:
+        """Watch no more."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
     async def __aenter__(self) -> Departure:
         task = asyncio.current_task()
         assert task is not None
@@ -77,8 +82,7 @@ class Departure:
     async def __aexit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
+        self.end()
         if self._is_gone and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise ClientGone from failure
 

@@ -23,10 +23,18 @@ STALLED_S: Final = 60
 
 
 class Pump:
-    """Sends one streamed answer."""
+    """Sends one streamed answer. `over` is told when all of it was handed over: whoever leaves then has it."""
 
-    def __init__(self, send: Send, reply: StreamReply, record: Record, show: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        reply: StreamReply,
+        record: Record,
+        show: Callable[[bytes], None],
+        over: Callable[[], None],
+    ) -> None:
         self._send = send
+        self._over = over
         self._reply = reply
         self._record = record
         self._show = show
@@ -35,7 +43,7 @@ class Pump:
         self._busy = False
 
     async def run(self, headers: Mapping[str, str]) -> None:
-        """Send all of the answer, but not its end. Raises ClientGone when the client takes nothing any more."""
+        """Send the answer to its end. Raises ClientGone when the client takes nothing any more."""
         fields = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         watch: asyncio.Task[None] | None = None
         try:
@@ -46,6 +54,8 @@ class Pump:
                     async for data in frames:
                         if data:
                             await self._write(data)
+                self._over()  # before the end, at which a server calls every client gone
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             if stalled.expired():
                 raise ClientGone from None
@@ -55,10 +65,6 @@ class Pump:
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
             await self._reply.delivery.close()
-
-    async def end(self) -> None:
-        """Say that the answer is over."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def break_off(self, info: ErrorInfo) -> None:
         """End an answer that cannot go on, with an error in the client's dialect."""

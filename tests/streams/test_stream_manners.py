@@ -208,6 +208,18 @@ def test_a_connection_is_kept_though_its_http_end_comes_late(tmp_path: Path) -> 
         assert 1 == upstream.connections
 
 
+def test_a_client_that_leaves_with_the_last_event(native: Stage, records: list[dict[str, Any]]) -> None:
+    """It has all of the answer, so the log does not call it gone: agents hang up without waiting for HTTP's own end."""
+    for _ in range(60):
+        with contextlib.closing(raw_chat(native, "ping")) as client:
+            heard = b""
+            while b"[DONE]" not in heard:
+                heard += client.recv(65536)
+    native.wait_for(lambda: len(records) == 60)
+
+    assert {200} == {record["status"] for record in records}
+
+
 def test_a_client_that_leaves_in_the_middle(native: Stage, records: list[dict[str, Any]]) -> None:
     """The upstream's call ends within a second, the log says 499 (F45; trap 78)."""
     assert native.mock is not None
