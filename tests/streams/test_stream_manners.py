@@ -176,12 +176,10 @@ def test_a_client_that_takes_nothing_is_given_up(
         contextlib.closing(raw_chat(stage, "hi", receive_buffer=4096)) as client,
     ):
         client.recv(1024)
-        begun = time.monotonic()
-        stage.wait_for(lambda: bool(records), 5)
-        waited = time.monotonic() - begun
+        stage.wait_for(lambda: bool(records), 10)
 
     assert 499 == records[0]["status"]
-    assert 0.4 < waited < 3
+    assert 500 <= records[0]["duration_ms"] < 10_000
     assert sent[0] < CHUNKS
 
 
