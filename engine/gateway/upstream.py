@@ -21,9 +21,9 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import SimpleNamespace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlencode
+from weakref import WeakSet
 
 import aiohttp
 import certifi
@@ -420,11 +420,16 @@ def _unsendable(detail: str) -> TranslationError:
     return TranslationError(info, detail=detail)
 
 
-class _CleanConnector(aiohttp.TCPConnector):
-    """Reuses no connection on which something came while nothing was asked: it would be read as the next answer (F72).
+class _Connector(aiohttp.TCPConnector):
+    """Tells the attempt under way whether its connection was used before, which the library tells nobody.
 
-    A server that gives an idle connection up may say so (408), one that is broken may answer twice.
+    It reuses no connection on which something came while nothing was asked, for that would be read as the next answer
+    (F72): a server that gives an idle connection up may say so (408), one that is broken may answer twice.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: WeakSet[asyncio.Protocol] = WeakSet()
 
     async def connect(
         self,
@@ -435,21 +440,21 @@ class _CleanConnector(aiohttp.TCPConnector):
         """See `aiohttp.BaseConnector.connect`."""
         attempt = _attempt.get()
         while True:
-            attempt.reused = False
             connection = await super().connect(req, traces, timeout)
-            if not attempt.reused or connection.protocol is None or not connection.protocol.should_close:
+            protocol = connection.protocol
+            assert protocol is not None
+            attempt.reused = protocol in self._used
+            self._used.add(protocol)
+            if not attempt.reused or not protocol.should_close:
                 return connection
             connection.close()
 
 
 def _session(ca_file: str | None, connect_s: float, proxy: str | None) -> aiohttp.ClientSession:
     context = ssl.create_default_context(cafile=ca_file or certifi.where())
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_reuseconn.append(_note_reuse)
-    connector = _CleanConnector(limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_S)
+    connector = _Connector(limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_S)
     return aiohttp.ClientSession(
         connector=connector,
-        trace_configs=[tracing],
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
@@ -459,10 +464,3 @@ def _session(ca_file: str | None, connect_s: float, proxy: str | None) -> aiohtt
         ),  # look-up, TCP and TLS; other clocks are ours
         proxy=proxy,
     )
-
-
-async def _note_reuse(
-    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    """The library tells nobody whether a connection was fresh, but for this hook; it runs in the caller's context."""
-    _attempt.get().reused = True
